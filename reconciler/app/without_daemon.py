@@ -149,9 +149,9 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
     return report
 
 
-def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding]:
-    """Compare the ledger with the Maildirs and the manifests. Owns the state for that time. Raises
-    LedgerAbsent if there is no ledger."""
+def fsck(settings: Settings, directory: Path, *, fix: bool) -> list[FsckFinding]:
+    """Compare the ledger with the Maildirs and the manifests, and `fix` what can be fixed. No other
+    process can use the state meanwhile. Raises LedgerAbsent if there is no ledger."""
     with (
         closing(open_ledger(settings.state_url, create=False)) as reading,
         owned(settings.state_dir),
@@ -162,9 +162,9 @@ def fsck(settings: Settings, directory: Path, *, mend: bool) -> list[FsckFinding
             for name, collector in desired.collectors.items()
             if (path := maildir_path(collector, settings)) is not None
         }
-        with closing(open_ledger(settings.state_url)) if mend else nullcontext(reading) as ledger:
+        with closing(open_ledger(settings.state_url)) if fix else nullcontext(reading) as ledger:
             return Fsck(
-                ledger, {*desired.collectors, *desired.invalid}, maildirs, mend, utc_now(), SUFFIX
+                ledger, {*desired.collectors, *desired.invalid}, maildirs, fix, utc_now(), SUFFIX
             ).run()
 
 

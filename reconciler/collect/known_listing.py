@@ -77,7 +77,8 @@ def was_renumbered(listing: Listing, known: Mapping[str, Entry]) -> bool:
     latest = _latest_uid(known) if uids else 0
     if uids and listing.next_key is not None and int(last.key) < listing.next_key <= latest:
         return True
-    if any(entry is not None for _, entry in each(listing.messages, known)) or not _any_left(known):
+    shares_some = any(entry is not None for _, entry in each(listing.messages, known))
+    if shares_some or not _any_on_server(known):
         return False
     return not uids or int(first.key) <= latest
 
@@ -110,7 +111,7 @@ def any_unlisted(messages: Iterable[Listed], known: Mapping[str, Entry]) -> bool
         if entry is not None and entry.state in WHOLE and not entry.deleted
     }
     if isinstance(known, Entries):
-        return known.more_left_than(len(listed))
+        return known.more_on_server_than(len(listed))
     return any(
         entry.state in WHOLE and not entry.deleted and key not in listed
         for key, entry in known.items()
@@ -121,11 +122,11 @@ def _latest_uid(known: Mapping[str, Entry]) -> int:
     return known.latest_uid() if isinstance(known, Entries) else max(map(int, known))
 
 
-def _any_left(known: Mapping[str, Entry]) -> bool:
+def _any_on_server(known: Mapping[str, Entry]) -> bool:
     """Return whether anything known may still be on the server; messages of which only the headers
     were seen do not count."""
     if isinstance(known, Entries):
-        return known.any_left()
+        return known.any_on_server()
     entries = (known[key] for key in known)
     return any(
         not entry.deleted and (entry.state is not MessageState.LISTED or entry.header)

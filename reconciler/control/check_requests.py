@@ -41,7 +41,7 @@ class CheckRequests:
         loops: RunningSet | None = None,
         learn: Learn | None = None,
     ) -> None:
-        """Where `loops` are given, the server's answer to a check's login counts for their
+        """Take the parts. With `loops`, the server's answer to a check's login counts for their
         back-offs, by `learn`."""
         self._check = check
         self._admission = admission

@@ -95,14 +95,14 @@ class Fsck(Generic[P], Struct):
     """One consistency check.
 
     `maildirs` are the destination's Maildirs by collector, for the collectors that deliver into
-    any. `declared` are all collectors that are declared, valid or not, or held. `mend`: fix what
+    any. `declared` are all collectors that are declared, valid or not, or held. `fix`: fix what
     can be fixed. `suffix` ends the names of this program's files.
     """
 
     memory: AuditedLedger
     declared: Collection[str]
     maildirs: Mapping[str, AuditedMaildirs[P]]
-    mend: bool
+    fix: bool
     now: datetime
     suffix: str
     _found: list[FsckFinding] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Fsck(Generic[P], Struct):
         """Check everything, and return what was found, the worst first."""
         damage = self.memory.damage()
         self._found = [FsckFinding("error", "ledger-damaged", "ledger", 1, line) for line in damage]
-        if not damage:  # whatever else it says could be wrong
+        if not damage:  # a damaged ledger may say anything
             self._histories()
             self._deliveries()
             self._temporary()
@@ -134,7 +134,7 @@ class Fsck(Generic[P], Struct):
                     mendable=True,
                 )
             )
-            if self.mend:
+            if self.fix:
                 self.memory.retire(name, self.now)
 
     def _deliveries(self) -> None:
@@ -204,22 +204,22 @@ class Fsck(Generic[P], Struct):
         self, place: P, maildirs: AuditedMaildirs[P], kind: str, names: Sequence[str]
     ) -> None:
         severity, message = _KINDS[kind]
-        mendable = severity == "warning"
+        fixable = severity == "warning"
         self._add(
             FsckFinding(
-                "warning" if mendable else "info",
+                "warning" if fixable else "info",
                 kind,
                 str(place),
                 len(names),
                 message,
-                mendable=mendable,
+                mendable=fixable,
             )
         )
-        if mendable and self.mend:
+        if fixable and self.fix:
             maildirs.remove(place, names)
 
     def _add(self, finding: FsckFinding) -> None:
-        self._found.append(replace(finding, mended=self.mend and finding.mendable))
+        self._found.append(replace(finding, mended=self.fix and finding.mendable))
 
 
 _KINDS = {

@@ -126,7 +126,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     async with parts.serve(control):
         log.info("started", manifests=str(directory.root), pid=os.getpid())
         try:
-            await _until(
+            await _run_until(
                 signals.told,
                 controller.run(),
                 watcher.run(),
@@ -143,8 +143,8 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     return 0
 
 
-async def _until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
-    """Let `works` run until the event. An exception in one of them ends the daemon with it."""
+async def _run_until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
+    """Run all `works` until the event. An exception in one of them ends the daemon."""
     tasks = [asyncio.ensure_future(work) for work in works]
     waiting = asyncio.ensure_future(told.wait())
     try:

@@ -20,9 +20,9 @@ _SPLIT = b"link"
 
 
 def tracks(index: Path, directory: str, hash_size: int) -> bool:
-    """Whether a tracked file stands in `directory`, a path below the root of the work tree; "" is
-    the root itself, which always counts. Of an index that is split nobody knows, so that it does.
-    Raises OSError, Unreadable."""
+    """Return whether git tracks a file in `directory`, a path below the root of the work tree.
+    Return true for the root itself, "", and where the index is split, because the answer is then in
+    another file. Raises OSError, Unreadable."""
     if not directory:
         return True
     status = index.stat()
@@ -42,8 +42,8 @@ def _tracks(index: Path, prefix: bytes, hash_size: int, _stamp: tuple[int, ...])
 
 
 def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
-    """The tracked files, and an empty name where these are not all. Of a malformed index as many as
-    there are."""
+    """Yield the names of tracked files; at last an empty name where these are not all. Of a
+    malformed index, yield those before the damage."""
     version, count = int.from_bytes(data[4:8]), int.from_bytes(data[8:12])
     place, name = 12, b""
     for _ in range(count):
@@ -66,7 +66,7 @@ def _names(data: bytes, hash_size: int) -> Iterator[bytes]:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A number as pack files write offsets, and the place behind it."""
+    """Return a number in the encoding of pack files' offsets, and the index after it."""
     value = data[place] & 0x7F
     while data[place] & 0x80:
         place += 1

@@ -27,8 +27,11 @@ class GitHead(Struct, frozen=True):
 
 
 def git_head(directory: Path) -> GitHead:
-    """At the commit that HEAD of the work tree around `directory` points to, if git tracks
-    something in it; else at the one that the place is named by which a link on the way leads to."""
+    """Return the commit at which the manifests in `directory` stand.
+
+    That is HEAD of the work tree around it, if git tracks something in the directory. Otherwise it
+    is the commit in the name of a directory that a link on the way leads to (git-sync).
+    """
     try:
         resolved = directory.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a loop of links
@@ -44,20 +47,25 @@ def git_head(directory: Path) -> GitHead:
 
 
 def _work_tree(root: Path, directory: Path) -> GitHead | None:
-    """None where git's own files cannot be read: git-sync's work trees name theirs as they stand in
-    its container."""
+    """Return HEAD of a work tree; None where git's own files cannot be read. A work tree of
+    git-sync names them by their paths in its container."""
     try:
         git = _git_directory(root / ".git")
         commit, files = _head(git)
         below = "" if directory == root else directory.relative_to(root).as_posix()
         tracked = commit and tracks(git / "index", below, len(commit) // 2)
         return GitHead(commit if tracked else None, files)
-    except (OSError, Unreadable, ValueError, IndexError):  # what bears git's names may be anything
+    except (
+        OSError,
+        Unreadable,
+        ValueError,
+        IndexError,
+    ):  # a file with such a name may hold anything
         return None
 
 
 def _git_directory(entry: Path) -> Path:
-    """`.git` itself, or where the file of this name points, as in a linked work tree
+    """Return the directory `.git`, or the one that the file `.git` of a linked work tree names
     (gitrepository-layout(5))."""
     if entry.is_dir():
         return entry
@@ -65,7 +73,7 @@ def _git_directory(entry: Path) -> Path:
 
 
 def _head(git: Path) -> tuple[str | None, frozenset[Path]]:
-    """The commit, and the files that say so."""
+    """Return the commit of HEAD, and the files that this was read from."""
     head = _text(git / "HEAD").strip()
     if not head.startswith("ref:"):
         return (head if _COMMIT.fullmatch(head) else None), frozenset({git / "HEAD"})
@@ -90,7 +98,7 @@ def _packed(refs: Path, name: str) -> str | None:
 
 
 def _text(path: Path, largest: int = 1 << 16) -> str:
-    """Of one of git's small files. Raises Unreadable, ValueError."""
+    """Return the text of one of git's small files. Raises Unreadable, ValueError."""
     text = read(path, largest).decode()
     if "\0" in text:
         raise ValueError(f"{path} is none of git's files")

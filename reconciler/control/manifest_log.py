@@ -64,7 +64,8 @@ def _first_errors(diagnostics: Iterable[Diagnostic]) -> dict[str, tuple[Diagnost
 
 
 def _consequences(look: Look, desired: Desired) -> Mapping[str, dict[str, str]]:
-    """For each file, which collectors run on as they were last good, and which are Stalled."""
+    """Return for each file which collectors go on with their last good version, and which are
+    Stalled."""
     runs: dict[str, set[str]] = defaultdict(set)
     stalled: dict[str, set[str]] = defaultdict(set)
     for broken in look.observed.broken:

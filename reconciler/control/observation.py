@@ -1,5 +1,5 @@
-"""Observing: what the manifests' directory holds, read again only where a stat signature says that
-it may differ."""
+"""Observing: what the manifests' directory holds. A file is read again only if its stat signature
+has changed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ from reconciler.planning.observed_manifests import BrokenManifest, Key, Observed
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
 REROUTE = ".allow-reroute"
-"""The same of mail that goes to another default Destination than before."""
+"""A file of this name confirms that mail goes to another default Destination than before."""
 
 
 class Look(Struct, frozen=True):
-    """One look. `changed`: something differs from the last one; `place`: the directories that were
-    listed; `elsewhere`: links that lead out of them, and files that tell the revision; look again
-    in `pause` seconds."""
+    """What one look at the directory found.
+
+    `changed`: something differs from the look before. `place`: the directories that were listed.
+    `elsewhere`: links that lead out of them, and the files that hold the revision. `pause`: seconds
+    until the next look.
+    """
 
     observed: ObservedManifests
     diagnostics: tuple[Diagnostic, ...]
@@ -55,9 +58,11 @@ _Record = FileRecord[DeclaredFile]
 
 
 class ManifestDirectory:
-    """The manifests below `root`. Blocking, one call at a time. `allow_empty`: where the first look
-    finds no collector at all, that is meant; what is found later is not covered by it. `patience`:
-    see `RemovalGrace`."""
+    """The manifests below `root`. Its methods block; call one at a time.
+
+    `allow_empty`: if the first look finds no collector, that is intended; it covers no later look.
+    `patience`: see `RemovalGrace`.
+    """
 
     def __init__(
         self,
@@ -74,8 +79,9 @@ class ManifestDirectory:
         self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
         self._last: Look | None = None
         self._together: CrossFileResult | None = None
-        """Of the last look; `_hidden` with it."""
+        """The result of the rules across files, of the last look."""
         self._hidden = False
+        """Whether that result allows for a Destination that cannot be seen."""
         self._leaving = RemovalGrace(patience)
         self._leading_out: set[Path] = set()
         self._oddities = Oddities(os.path.realpath(self.root))
@@ -104,8 +110,8 @@ class ManifestDirectory:
         return _observed(files, together, frozenset(), confirmed=confirmed)[0]
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
-        """What is there now. `everything`: read every file, whatever its signature; `only`: nothing
-        but these files can have changed, as far as is known."""
+        """Return what is there now. `everything`: read every file, whatever its signature. `only`:
+        the files that can have changed, as far as is known."""
         if only is not None and not everything and (files := self._refreshed(only)) is not None:
             return self._compare(files, self._last.place if self._last else frozenset())
         try:
@@ -148,7 +154,7 @@ class ManifestDirectory:
         self._set = now
         leaving: frozenset[Key] = frozenset()
         if self._leaving or not same:
-            # no mapping
+            # keys() is a method of DeclaredFile, which is no mapping
             present = {key for one in files.values() for key in one.result.keys()}  # noqa: SIM118
             leaving = self._leaving.look(present, changed=not same)
         if (
@@ -219,8 +225,8 @@ def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnost
 
 
 def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
-    """Whether the rules over all files find in these what they found in those, if that was
-    nothing."""
+    """Return whether the rules across files have the same result for both, provided that they found
+    nothing before."""
     return before.keys() == now.keys() and all(
         are_alike(old.result.named(), new.result.named())
         and _may_hide_a_destination(old.result.parsed) == _may_hide_a_destination(new.result.parsed)
@@ -232,7 +238,8 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
 def _together(
     files: Mapping[str, _Record], *, hidden: bool, only_errors: bool = False
 ) -> CrossFileResult:
-    """`hidden`: a destination may be there that is not to be seen now."""
+    """Return the result of the rules across files. `hidden`: a Destination may exist that cannot be
+    seen now."""
     parsed = [one.result.parsed for one in files.values()]
     return check_across_files(
         parsed,
@@ -285,20 +292,20 @@ def _observed(
 
 
 def _is_unclear(file: DeclaredFile) -> bool:
-    """What it held before may be meant to be there still. An empty file may be one that is being
-    written."""
+    """Return whether the manifests that the file held before may still be intended. An empty file
+    may be one that is just being written."""
     empty = not file.parsed.manifests and not file.parsed.broken and not file.parsed.templates
     return not file.unreadable and (empty or not file.parsed.complete)
 
 
 def _may_hide_a_destination(file: ParsedFile) -> bool:
-    """Then a destination that is not to be seen may exist all the same, and planning knows its last
-    good version."""
+    """Return whether a Destination may exist that cannot be seen in this file. Planning then uses
+    its last good version."""
     return not file.complete or any(one.kind == "Destination" for one in file.broken)
 
 
 def _errors(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Diagnostic]]:
-    """By file, in the order of their lines."""
+    """Return the errors by file, in the order of their lines."""
     errors: dict[str, list[Diagnostic]] = {}
     for found in diagnostics:
         if found.is_error:
@@ -313,7 +320,7 @@ def _broken(one: BrokenDocument | Loaded, errors: Mapping[str, list[Diagnostic]]
 
 
 def _first(errors: Iterable[Diagnostic], line: int) -> str:
-    """The first error at or after this line."""
+    """Return the first error at or after this line, as a text."""
     found = next((error for error in errors if error.line >= line), None)
     return (
         f"{found.file}:{found.line}:{found.column}: {found.message}"

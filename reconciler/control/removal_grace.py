@@ -9,15 +9,15 @@ from collections.abc import Callable, Set
 from reconciler.planning.observed_manifests import Key
 
 SETTLE = 1.0
-"""Seconds without any change after which what is missing is gone. git takes all files away before
-it writes the first one; a list that is read while files are renamed may lack some."""
+"""Seconds without any change after which a missing manifest counts as removed. git removes all
+files before it writes the first one; a list that is read while files are renamed may lack some."""
 LONGEST = 10.0
-"""Seconds until something missing is gone all the same, however much goes on around it."""
+"""Seconds after which it counts as removed even if other files keep changing."""
 
 
 class RemovalGrace:
-    """Tells what is missing from what is gone. `patience`: see `SETTLE`; 0 has what is missing gone
-    at once."""
+    """Decides when a missing manifest counts as removed: after `patience` seconds without a change
+    (see `SETTLE`), or after `LONGEST`. With 0 that is at once."""
 
     def __init__(self, patience: float, now: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
@@ -31,8 +31,8 @@ class RemovalGrace:
         return bool(self._since)
 
     def look(self, present: Set[Key], *, changed: bool) -> frozenset[Key]:
-        """What is missing and not yet gone. `changed`: some file is not as it was at the last
-        look."""
+        """Return the keys that are missing and do not count as removed yet. `changed`: some file is
+        not as it was at the last look."""
         now = self._now()
         if changed:
             self._changed_at = now
@@ -45,7 +45,8 @@ class RemovalGrace:
 
     @property
     def pause(self) -> float:
-        """Seconds until the first of what is missing can be gone; infinite when nothing is."""
+        """Seconds until the first missing one can count as removed; infinite where none is
+        missing."""
         return min(
             (max(0.0, self._gone_at(since) - self._now()) for since in self._since.values()),
             default=float("inf"),

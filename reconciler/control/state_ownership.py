@@ -22,7 +22,8 @@ class StateOwned(CollectorError):
 
 @contextmanager
 def owned(state_dir: Path) -> Iterator[None]:
-    """Own `state_dir` until the context ends; it is made (0700) where it is not there.
+    """Keep other processes from using `state_dir` until the context ends. The directory is made
+    (0700) if it does not exist.
 
     The kernel drops the lock with the process, however that ends, so there are no stale locks.
     Raises StateOwned.

@@ -1,4 +1,4 @@
-"""The places that decide what a path leads to."""
+"""The directory entries that decide where a path leads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _HOPS = 40
 """Links on one way, as the kernel counts them (path_resolution(7)); a loop ends there."""
 
 
-def way(path: Path) -> Iterator[Path]:
-    """Every place whose entry, when it is made, replaced or removed, may have `path` lead
-    elsewhere: each link on the way, whatever is first not there, and the end. Their parents are
-    real paths of directories that exist."""
+def entries_on_way(path: Path) -> Iterator[Path]:
+    """Yield each path whose creation, replacement or removal may change where `path` leads: each
+    link on the way, the first entry that does not exist, and the end. Their parents are real paths
+    of directories that exist."""
     left = _parts(path.absolute())
     here, hops = Path("/"), 0
     while left and hops <= _HOPS:
@@ -35,12 +35,12 @@ def way(path: Path) -> Iterator[Path]:
 
 
 def _parts(path: PurePath) -> list[str]:
-    """The last one first."""
+    """Return the names of a path, the last one first."""
     return [part for part in reversed(path.parts) if part != "/"]
 
 
 def _target(place: Path) -> PurePath | None:
-    """None where it is no link."""
+    """Return where a link points; None where `place` is no link."""
     try:
         return PurePath(place.readlink())
     except OSError:

@@ -1,10 +1,11 @@
-"""Watching the manifests' directory. An event only says "look again", at most where: what changed
-is found by looking (hazard L13).
+"""Watching the manifests' directory. An event only means "look again", and at most says where. What
+changed is found by looking (hazard L13).
 
-The directory may be swapped as a whole (git-sync's link, `mv`), and what it depends on may stand
-elsewhere (a manifest that is a link, git's HEAD, a secret that somebody waits for): so the places
-where that would happen are watched too. What no event tells (network file systems, a mount, a queue
-of events that ran over) the controller's timer finds, and then it has everything watched anew.
+The directory may be swapped as a whole (git-sync's link, `mv`). What it depends on may stand
+elsewhere: a manifest that is a link, git's HEAD, a secret that a collector waits for. So the
+directory entries where that would happen are watched too. Some changes cause no event: on network
+file systems, after a mount, when the queue of events has overflowed. The controller's timer finds
+those, and then has everything watched anew.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from reconciler.control.event_loop import ThreadPool
-from reconciler.control.watched_paths import way
+from reconciler.control.watched_paths import entries_on_way
 from reconciler.log import log
 from reconciler.manifests.directory_walk import DirectoryVanished, walk
 from reconciler.model.errors import NoThread
@@ -32,17 +33,19 @@ STEP = 50
 _RETRY = 1.0
 """Seconds until a directory that is not there is tried again."""
 _THREADS = 3
-"""How many threads must be to be had before any is asked for: watchfiles takes two and ends the
-process where it gets none (hazard R1), and others may want one in the same moment."""
+"""Threads that must be available before watching begins. watchfiles takes two, and ends the process
+where it gets none (hazard R1). Something else may start one at the same moment."""
 _DIRECTORIES = 2000
-"""So many are watched at most. watchfiles begins to watch with the interpreter held, and anew
-whenever some are added: for 30,000 directories that is seconds in which nobody is answered."""
+"""Directories that are watched at most. watchfiles holds the interpreter's lock while it begins to
+watch, and begins anew whenever one is added. With 30,000 directories nothing else runs for
+seconds."""
 _BLIND = 5.0
-"""Seconds between wake-ups, and attempts, while the system refuses to tell of events."""
+"""Seconds between two wake-ups, and two attempts to watch, while the system refuses to report
+events."""
 
 
 Wake = Callable[[Collection[str] | None], None]
-"""Given the paths that events told of; None: look everywhere."""
+"""Takes the paths of the events; None: look everywhere."""
 
 
 class Watcher:
@@ -59,17 +62,19 @@ class Watcher:
         self._refusal = ""
         self._interruption = ""
         self._lenient = False
-        """Some directory may not be watched by us; the others are."""
+        """Whether a directory that this process may not watch is left out; the others are
+        watched."""
 
     async def run(self) -> None:
-        """Ends only when it is cancelled."""
+        """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._way_there())
             tasks.create_task(self._inside())
 
     def renew(self, elsewhere: frozenset[Path] = frozenset()) -> None:
-        """The directory is another one than before, or what it depends on: watch that. `elsewhere`:
-        files, or links, that a look depends on and that stand outside of it or lead there."""
+        """Watch anew: the directory, or what it depends on, is another one than before.
+        `elsewhere`: files outside of the directory that a look depends on, and links that lead out
+        of it."""
         self._elsewhere = elsewhere
         self._moved.set()
         self._swapped.set()
@@ -77,12 +82,14 @@ class Watcher:
     async def _way_there(self) -> None:
         while True:
             self._moved.clear()
-            own = _WatchedPlaces(way(self._directory))
-            places = _WatchedPlaces(
-                place for path in (self._directory, *self._elsewhere) for place in way(path)
+            own = _WatchedEntries(entries_on_way(self._directory))
+            entries = _WatchedEntries(
+                entry
+                for path in (self._directory, *self._elsewhere)
+                for entry in entries_on_way(path)
             )
             self._wake_soon()
-            async for paths in self._events(places.parents, places, self._moved):
+            async for paths in self._events(entries.parents, entries, self._moved):
                 self._moved.set()  # links may lead elsewhere now
                 if any(path in own for path in paths):
                     self._swapped.set()
@@ -105,22 +112,22 @@ class Watcher:
             await _either(self._swapped, self._pause)
 
     async def _listed(self) -> Collection[str]:
-        """Each by itself: a recursive watch would follow links to wherever they lead, and there for
-        minutes. These are the ones that a look enters, within its bounds."""
+        """Return the directories to watch, each by itself: those that a look enters. A recursive
+        watch would follow links, and might need minutes where they lead."""
         try:
             return (await self._threads.run(walk, self._directory)).holding()
         except (DirectoryVanished, NoThread):
             return {str(self._directory)}
 
     def _wake_soon(self) -> None:
-        """awatch begins to watch before it first waits, so this wake-up finds whatever came before
-        that."""
+        """Wake once awatch watches. It begins to watch before it first waits, so this wake-up finds
+        what changed before that."""
         asyncio.get_running_loop().call_soon(self._wake, None)
 
     async def _events(
         self, paths: Iterable[str], concerns: Callable[[Change, str], bool], stop: asyncio.Event
     ) -> AsyncIterator[set[str]]:
-        """The paths of each burst of events; ends when `stop` is set or a path cannot be
+        """Yield the paths of each burst of events. End when `stop` is set, or when a path cannot be
         watched."""
         try:
             _require_threads()
@@ -148,7 +155,8 @@ class Watcher:
             self._interrupted(str(known.exceptions[0]))
 
     def _interrupted(self, reason: str) -> None:
-        """By a new directory for which there is no watch left, or a name that is not in UTF-8."""
+        """Log that watching was interrupted, once for each reason. The reason is a new directory
+        for which the system has no watch left, or a name that is not UTF-8."""
         if reason != self._interruption:
             log.warning("watching the manifests was interrupted, and begins anew", error=reason)
         self._interruption = reason
@@ -168,11 +176,11 @@ class Watcher:
 
 
 class _ThreadsExhausted(Exception):
-    """The system gives us no more threads now."""
+    """The system starts no more threads now."""
 
 
 def _require_threads() -> None:
-    """Raises _ThreadsExhausted where fewer than watching needs are to be had."""
+    """Raise _ThreadsExhausted where fewer threads are available than watching needs."""
     over = threading.Event()
     started = []
     try:
@@ -188,12 +196,12 @@ def _require_threads() -> None:
             thread.join()
 
 
-class _WatchedPlaces:
-    """Lets only events pass that concern these entries, or end their directories."""
+class _WatchedEntries:
+    """A filter: only events of these directory entries pass, or of their directories."""
 
-    def __init__(self, places: Iterable[Path]) -> None:
-        entries = frozenset(places)
-        self.parents = frozenset(str(place.parent) for place in entries)
+    def __init__(self, found: Iterable[Path]) -> None:
+        entries = frozenset(found)
+        self.parents = frozenset(str(entry.parent) for entry in entries)
         self._concerned = self.parents.union(map(str, entries))
 
     def __contains__(self, path: str) -> bool:
@@ -204,8 +212,8 @@ class _WatchedPlaces:
 
 
 class _OwnFiles:
-    """Lets all events pass but those of git's own files: what matters of these is watched by
-    name."""
+    """A filter: all events pass but those of git's own files. Those of them that matter are watched
+    by name."""
 
     def __init__(self, directory: Path) -> None:
         self._length = len(str(directory))
@@ -215,12 +223,12 @@ class _OwnFiles:
 
 
 def _is_entered(path: str) -> bool:
-    """Whether a look would enter it."""
+    """Return whether a look enters this directory."""
     name = os.path.basename(path)  # noqa: PTH119  # paths are text here
     return not (name.startswith(".") or name.endswith("~")) and os.path.isdir(path)  # noqa: PTH112
 
 
 async def _either(event: asyncio.Event, pause: float) -> None:
-    """Wait for `event`, but not for ever."""
+    """Wait for `event`, at most `pause` seconds."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), pause)

@@ -201,10 +201,10 @@ class RecordedMessages(Entries):
     def latest_uid(self) -> int:
         return int(self._one(_LATEST) or 0)
 
-    def any_left(self) -> bool:
+    def any_on_server(self) -> bool:
         return self._one(_LEFT) is not None
 
-    def more_left_than(self, count: int) -> bool:
+    def more_on_server_than(self, count: int) -> bool:
         return self._one(_BEYOND, count=count) is not None
 
     def __bool__(self) -> bool:

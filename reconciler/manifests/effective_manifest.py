@@ -11,18 +11,18 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from reconciler.model.spec import (
-    Declared,
     LmtpSpec,
     MaildirSpec,
+    ManifestModel,
     OAuth2,
     SecretRef,
     SmtpSpec,
     SourceSpec,
 )
 
-M = TypeVar("M", bound=Declared)
+M = TypeVar("M", bound=ManifestModel)
 
-PATHS: dict[type[Declared], tuple[str, ...]] = {
+PATHS: dict[type[ManifestModel], tuple[str, ...]] = {
     SecretRef: ("file",),
     SourceSpec: ("ca_file",),
     OAuth2: ("ca_file",),
@@ -53,7 +53,7 @@ def map_paths(manifest: M, change: Callable[[str], str]) -> M:
         if path is not None and (changed := change(path)) != path:
             changes[name] = changed
     for name, value in manifest:
-        if isinstance(value, Declared) and (mapped := map_paths(value, change)) is not value:
+        if isinstance(value, ManifestModel) and (mapped := map_paths(value, change)) is not value:
             changes[name] = mapped
     return manifest.model_copy(update=changes) if changes else manifest
 

@@ -34,7 +34,7 @@ from reconciler.manifests.yaml import document_reader
 from reconciler.manifests.yaml.document_nodes import Document, Unusable
 from reconciler.model.harmless_text import escape_unprintable
 from reconciler.model.manifest_policy import allowed
-from reconciler.model.spec import Declared, Manifest
+from reconciler.model.spec import Manifest, ManifestModel
 
 MOST_ERRORS = 1_000
 """The number of errors in one file that are explained. For the manifests after them, a single
@@ -292,7 +292,9 @@ def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
         yield from policy_file.check(fields, str(Path(file).absolute().parent))
 
 
-def _loaded(called: ManifestSummary | None, valid: Declared | None, read: Reading) -> Loaded | None:
+def _loaded(
+    called: ManifestSummary | None, valid: ManifestModel | None, read: Reading
+) -> Loaded | None:
     if called is None or valid is None or read.partial:
         return None
     return Loaded(cast("Manifest", valid), str(Path(called.file).parent), called)
@@ -301,7 +303,7 @@ def _loaded(called: ManifestSummary | None, valid: Declared | None, read: Readin
 def _template(
     called: ManifestSummary,
     found: Document,
-    valid: Declared | None,
+    valid: ManifestModel | None,
     findings: list[Finding],
     error: Diagnostic | None,
 ) -> Template:

@@ -29,7 +29,7 @@ from reconciler.model import domains
 from reconciler.model.errors import PolicyRefused
 from reconciler.model.known_providers import OAUTH2
 from reconciler.model.manifest_policy import Allowed, Role, allowed, is_beneath
-from reconciler.model.spec import VARIABLE, Declared, Items, Line
+from reconciler.model.spec import VARIABLE, Items, Line, ManifestModel
 
 _SOURCE = ("spec", "source")
 _SECRETS = (
@@ -58,7 +58,7 @@ Prefix = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=256)]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\*?$", max_length=256)]
 
 
-class Secrets(Declared):
+class Secrets(ManifestModel):
     """Where secrets may come from. What is left out is not allowed."""
 
     files: Items[Root] = ()
@@ -93,7 +93,7 @@ def _host_pattern(text: str) -> str:
 Host = Annotated[Line, AfterValidator(_host_pattern)]
 
 
-class Hosts(Declared):
+class Hosts(ManifestModel):
     """What may be connected to: names such as "*.example.org", addresses, networks such as
     "10.0.0.0/8". A name leads to no private address, unless its network is here too. What is left
     out is not allowed; everything is ["*", "0.0.0.0/0", "::/0"]."""
@@ -106,7 +106,7 @@ class Hosts(Declared):
     """Servers that give out access tokens."""
 
 
-class Policy(Declared):
+class Policy(ManifestModel):
     """What manifests may name. What is left out is not allowed."""
 
     api_version: Literal["mailcollector/v1"]

@@ -203,11 +203,11 @@ class Entries(Mapping[str, Entry]):
         """Return the greatest key as a number (IMAP)."""
 
     @abstractmethod
-    def any_left(self) -> bool:
+    def any_on_server(self) -> bool:
         """Return whether there are records that are not marked as deleted."""
 
     @abstractmethod
-    def more_left_than(self, count: int) -> bool:
+    def more_on_server_than(self, count: int) -> bool:
         """Return whether more than `count` records have a content and are not marked as
         deleted."""
 

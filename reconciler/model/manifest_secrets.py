@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from reconciler.model.secret import REDACTED
-from reconciler.model.spec import Declared, SecretRef
+from reconciler.model.spec import ManifestModel, SecretRef
 
-M = TypeVar("M", bound=Declared)
+M = TypeVar("M", bound=ManifestModel)
 
 
-def secret_refs(part: Declared) -> Iterator[SecretRef]:
+def secret_refs(part: ManifestModel) -> Iterator[SecretRef]:
     """Yield the references to secrets in a manifest, or in any part of one, in the order of its
     fields."""
     if isinstance(part, SecretRef):
         yield part
         return
     for _, value in part:
-        if isinstance(value, Declared):
+        if isinstance(value, ManifestModel):
             yield from secret_refs(value)
 
 
-def holds_secret(part: Declared) -> bool:
+def holds_secret(part: ManifestModel) -> bool:
     """Return whether a secret is written in the manifest itself (`password: {value: …}`).
 
     Such a manifest is not kept as last good, because the ledger must not contain secrets. So it has
@@ -36,5 +36,7 @@ def without_secrets(part: M) -> M:
     if isinstance(part, SecretRef):
         return part if part.value is None else part.model_copy(update={"value": REDACTED})
     return part.model_copy(
-        update={name: without_secrets(value) for name, value in part if isinstance(value, Declared)}
+        update={
+            name: without_secrets(value) for name, value in part if isinstance(value, ManifestModel)
+        }
     )

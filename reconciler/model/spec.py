@@ -102,7 +102,7 @@ def octets(size: str) -> int:
     return int(number) * _UNITS[size.removeprefix(number)]
 
 
-class Declared(BaseModel):
+class ManifestModel(BaseModel):
     """The base of all models of manifests.
 
     Keys are camelCase. Unknown keys are refused, and values are never converted.
@@ -146,12 +146,12 @@ class Declared(BaseModel):
         return cls.exactly_one
 
     @classmethod
-    def described_as(cls) -> type[Declared]:
+    def described_as(cls) -> type[ManifestModel]:
         """Return the model whose source describes the fields."""
         return cls
 
 
-class SecretRef(Declared):
+class SecretRef(ManifestModel):
     """Where a secret lives: exactly one of file, env, command (or value, with
     --allow-inline-secrets)."""
 
@@ -176,7 +176,7 @@ class SecretRef(Declared):
     """The secret itself: only for experiments."""
 
 
-class OAuth2(Declared):
+class OAuth2(ManifestModel):
     """How to get an access token: by a refresh token, or by the application's own secret alone."""
 
     provider: Literal["google", "microsoft", "yandex", "mailru", "custom"]
@@ -219,7 +219,7 @@ def _of_a_provider(name: str) -> str:
     return name
 
 
-class SourceSpec(Declared):
+class SourceSpec(ManifestModel):
     """The remote account, with exactly one of password, oauth2."""
 
     exactly_one = ("password", "oauth2")
@@ -318,7 +318,7 @@ class SourceSpec(Declared):
         return self.folders or ("INBOX",)
 
 
-class CollectSpec(Declared):
+class CollectSpec(ManifestModel):
     """What is collected, and when."""
 
     mode: Literal["all-delete", "new-delete", "new-keep"] = "new-keep"
@@ -351,7 +351,7 @@ class CollectSpec(Declared):
     """
 
 
-class Detect(Declared):
+class Detect(ManifestModel):
     """Find out whom each message was sent to."""
 
     from_: Annotated[Items[Domain], Field(min_length=1, alias="from")]
@@ -385,7 +385,7 @@ class Detect(Declared):
     """
 
 
-class RecipientSpec(Declared):
+class RecipientSpec(ManifestModel):
     """Exactly one of forwardTo, detect."""
 
     exactly_one = ("forwardTo", "detect")
@@ -399,7 +399,7 @@ class RecipientSpec(Declared):
     """Find out whom each message was sent to."""
 
 
-class CollectorSpec(Declared):
+class CollectorSpec(ManifestModel):
     """One remote account, and where its mail goes."""
 
     from_: Name | None = Field(None, alias="from")
@@ -446,7 +446,7 @@ class CommonSpec(CollectorSpec):
     Examples: `[port]`"""
 
 
-class MaildirSpec(Declared):
+class MaildirSpec(ManifestModel):
     """Files below a directory, one Maildir for each mailbox."""
 
     path: Path
@@ -456,7 +456,7 @@ class MaildirSpec(Declared):
     """
 
 
-class LmtpSpec(Declared):
+class LmtpSpec(ManifestModel):
     """A unix socket, or host and port."""
 
     exactly_one = ("socket", "host")
@@ -479,7 +479,7 @@ class LmtpSpec(Declared):
     """
 
 
-class SmtpSpec(Declared):
+class SmtpSpec(ManifestModel):
     """A mail server that takes the mail for its own users."""
 
     together = ("username", "password")
@@ -511,7 +511,7 @@ class SmtpSpec(Declared):
     """Where the password lives; with username."""
 
 
-class DestinationSpec(Declared):
+class DestinationSpec(ManifestModel):
     """Exactly one of maildir, lmtp, smtp."""
 
     exactly_one = ("maildir", "lmtp", "smtp")
@@ -526,7 +526,7 @@ class DestinationSpec(Declared):
     """A mail server that speaks SMTP."""
 
 
-class Metadata(Declared):
+class Metadata(ManifestModel):
     """What identifies the manifest."""
 
     name: Name
@@ -543,7 +543,7 @@ class Metadata(Declared):
     """Notes for people and tools; nothing here reads them."""
 
 
-class MailCollector(Declared):
+class MailCollector(ManifestModel):
     """Fetch mail from one remote account."""
 
     api_version: Literal["mailcollector/v1"]
@@ -564,7 +564,7 @@ class MergedCollector(MailCollector):
     """The digest of the template's spec. The two digests only tell people which of them changed."""
 
 
-class Destination(Declared):
+class Destination(ManifestModel):
     """Where mail is delivered to."""
 
     api_version: Literal["mailcollector/v1"]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from reconciler.manifests.effective_manifest import map_paths, resolve_paths
 from reconciler.model.in_force import InForce, ManifestInForce
 from reconciler.model.manifest_secrets import without_secrets
-from reconciler.model.spec import Declared, MergedCollector
+from reconciler.model.spec import ManifestModel, MergedCollector
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import (
     BrokenManifest,
@@ -23,7 +23,7 @@ from reconciler.planning.observed_manifests import (
 )
 from reconciler.planning.reconcile_plan import Plan, plan
 
-M = TypeVar("M", bound=Declared)
+M = TypeVar("M", bound=ManifestModel)
 
 
 def describe_in_force(

@@ -113,7 +113,7 @@ def test_whether_anything_may_be_left_on_the_server(ledger: SqlLedger) -> None:
     def left() -> tuple[bool, bool, bool]:
         known = ledger.known("sales", INBOX)
         assert isinstance(known, Entries)
-        return known.any_left(), known.more_left_than(0), known.more_left_than(1)
+        return known.any_on_server(), known.more_on_server_than(0), known.more_on_server_than(1)
 
     ledger.record("sales", INBOX, [Record("1", MessageState.LISTED, 100)], NOW)
     assert left() == (False, False, False)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         2: "could not look: a daemon runs, there is no ledger or it cannot be read; usage",
     },
 )
-@click.option("--mend", is_flag=True, help="Fix what is safe to fix.")
+@click.option("--mend", "fix", is_flag=True, help="Fix what is safe to fix.")
 @click.option(
     "-o",
     "--output",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     help="How the findings are printed.",
 )
 @common(uses=READING)
-def command(settings: Settings, mend: bool, output: str) -> int:
+def command(settings: Settings, fix: bool, output: str) -> int:
     """Checks that the ledger is intact, and compares it with the Maildirs and the manifests. It
     reports temporary files that crashes left, damaged mail, mail that is recorded but not found,
     and histories of collectors that no manifest declares. With --mend it removes such temporary
@@ -55,7 +55,7 @@ def command(settings: Settings, mend: bool, output: str) -> int:
     directory = directory_on_disk(settings)
     from reconciler.app import without_daemon  # noqa: PLC0415  # not needed for --help
 
-    findings = without_daemon.fsck(settings, directory, mend=mend)
+    findings = without_daemon.fsck(settings, directory, fix=fix)
     click.echo(
         json_text([asdict(found) for found in findings]) if output == "json" else _text(findings)
     )
@@ -65,10 +65,10 @@ def command(settings: Settings, mend: bool, output: str) -> int:
 def _text(findings: Sequence[FsckFinding]) -> str:
     lines = [escape(_line(found)) for found in findings]
     open_ones = sum(found.open for found in findings)
-    mendable = sum(found.open and found.mendable for found in findings)
+    fixable = sum(found.open and found.mendable for found in findings)
     if not open_ones:
         return "\n".join([*lines, "in order"])
-    remedy = f", {mendable} of them --mend fixes" if mendable else ""
+    remedy = f", {fixable} of them --mend fixes" if fixable else ""
     return "\n".join([*lines, f"{open_ones} to look at{remedy}"])
 
 

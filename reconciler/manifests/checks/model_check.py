@@ -13,7 +13,7 @@ from reconciler.manifests.checks import schema_messages
 from reconciler.manifests.diagnostics import Finding
 from reconciler.manifests.schema_export import json_schema
 from reconciler.manifests.yaml.document_nodes import Document
-from reconciler.model.spec import Declared
+from reconciler.model.spec import ManifestModel
 
 if TYPE_CHECKING:
     import jsonschema
@@ -25,8 +25,8 @@ _MOST_ERRORS = 1_000
 
 
 def check_model(
-    found: Document, model: type[Declared] | None, value: Any, *, explain: bool = True
-) -> tuple[Declared | None, list[Finding]]:
+    found: Document, model: type[ManifestModel] | None, value: Any, *, explain: bool = True
+) -> tuple[ManifestModel | None, list[Finding]]:
     """Return the manifest of `value`, or the findings about `found` if it is invalid.
 
     Without `explain`, a single finding says that the manifest is invalid.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from reconciler.model.spec import CollectorSpec, Declared, DestinationSpec
+from reconciler.model.spec import CollectorSpec, DestinationSpec, ManifestModel
 
 RULE = "not-supported-yet"
 
@@ -28,11 +28,11 @@ def unsupported(
     spec: CollectorSpec, destination: DestinationSpec | None
 ) -> tuple[Unsupported, ...]:
     """Return the unsupported fields that a collector or its destination uses."""
-    asked: list[Declared] = [spec, *([destination] if destination else [])]
+    asked: list[ManifestModel] = [spec, *([destination] if destination else [])]
     return tuple(gap for gap in GAPS if any(_asks(one, gap.path) for one in asked))
 
 
-def _asks(spec: Declared, path: tuple[str, ...]) -> bool:
+def _asks(spec: ManifestModel, path: tuple[str, ...]) -> bool:
     value: object = spec
     for part in path[1:]:
         value = getattr(value, part, None)

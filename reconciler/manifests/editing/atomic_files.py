@@ -1,5 +1,5 @@
-"""A manifest file changed at once: whoever reads it sees the old one or the new one, also after a
-power cut."""
+"""Files that change at once: a reader sees the old content or the new one, also after a power
+cut."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ class ChangedMeanwhile(CollectorError):
 
 
 def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
-    """Let `path` hold `after` (None: let it be gone), if it still holds `before` (None: there is
-    none). Mode and owner stay; a link stays one, and what it leads to is changed. Raises
-    ChangedMeanwhile, OSError."""
+    """Replace the content `before` of a file by `after`; None: there is no file.
+
+    Mode and owner stay. A link stays, and the file that it leads to is changed. Raises
+    ChangedMeanwhile where the content is not `before`, and OSError.
+    """
     target = Path(os.path.realpath(path))
     if after is None:
-        _require(target, before)
+        _require_unchanged(target, before)
         path.unlink()
         sync_names(target.parent)
     else:
@@ -34,7 +36,8 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
 
 
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """A file that did not exist, durable when this returns; the umask applies. Raises OSError."""
+    """Write a file that does not exist yet. It is durable when this returns; the umask applies.
+    Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -43,12 +46,12 @@ def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
             os.fsync(descriptor)
         sync_names(path.parent)
     except BaseException:
-        path.unlink(missing_ok=True)  # half of a file is none
+        path.unlink(missing_ok=True)  # no half-written file stays
         raise
 
 
 class NewFiles:
-    """Files that did not exist, all of them or, where anything fails in the context, none."""
+    """New files: all of them or, where the context fails, none."""
 
     def __init__(self) -> None:
         self._made: list[Path] = []
@@ -62,14 +65,14 @@ class NewFiles:
                 path.rmdir() if path.is_dir() else path.unlink()
 
     def directory(self, path: Path, mode: int) -> None:
-        """With its parents. Raises OSError."""
+        """Make a directory with its parents where it does not exist. Raises OSError."""
         if not path.is_dir():
             self.directory(path.parent, 0o777)
             path.mkdir(mode=mode)
             self._made.append(path)
 
     def add(self, path: Path, content: bytes, mode: int = 0o666) -> None:
-        """As `new_file`."""
+        """Write a new file as `new_file` does."""
         new_file(path, content, mode)
         self._made.append(path)
 
@@ -86,11 +89,11 @@ def _write(target: Path, before: bytes | None, after: bytes) -> None:
                 os.fchown(draft, status.st_uid, status.st_gid)
             os.fchmod(draft, status.st_mode & 0o7777)
         write_all(draft, after)
-        os.fsync(draft)  # now, for it may take long: what follows must come last
-        _require(target, before)
+        os.fsync(draft)  # before the check below, because it may take long
+        _require_unchanged(target, before)
 
 
-def _require(target: Path, before: bytes | None) -> None:
+def _require_unchanged(target: Path, before: bytes | None) -> None:
     try:
         now = manifest_files.read(target)
     except manifest_files.Unreadable:

@@ -25,12 +25,13 @@ class KeptSecret(Struct, frozen=True):
     before: bytes | None = None
 
     def undo(self) -> None:
-        """Let the file be as it was before. Raises ChangedMeanwhile, OSError."""
+        """Restore the file to what it was before. Raises ChangedMeanwhile, OSError."""
         replace_file(self.path, self.content, self.before)
 
 
 def secrets_beside(directory: Path) -> Path:
-    """Return where secrets of these manifests are kept. `..` is that of what links lead to."""
+    """Return the directory for secrets of these manifests. Links are followed before `..`
+    counts."""
     return Path(os.path.realpath(directory / ".." / DIRECTORY))
 
 

@@ -1,8 +1,7 @@
 """Changing a field of a document in its text, so that everything around it stays byte for byte.
 
-Where the text cannot be spliced with the result that was meant (aliases, block scalars), the
-document alone is written anew by ruamel.yaml's round trip, which keeps comments, order and quoting,
-though not every space.
+Aliases and block scalars may prevent that. Then ruamel.yaml's round trip writes this document anew.
+It keeps comments, order and quoting, but not every space.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ class _Missing:
 
 
 MISSING = _Missing()
-MOST_SPLICED = 50
-"""More fields than this are not changed one by one, because each takes milliseconds."""
+MOST_PATCHED = 50
+"""Fields that are changed one by one at most, because each takes milliseconds."""
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
 """Plain scalars that some YAML readers do not treat as text."""
 
@@ -70,7 +69,7 @@ def value_of(text: str) -> Any:
 
 def changed(text: str, settings: Sequence[Setting]) -> str:
     """Return a document's text with these fields changed. Raises Unpatchable and Unusable."""
-    if len(settings) > MOST_SPLICED:
+    if len(settings) > MOST_PATCHED:
         return _written_anew(text, settings)
     for setting in settings:
         text = _changed(text, setting)
@@ -84,9 +83,9 @@ def _changed(text: str, setting: Setting) -> str:
     if meant == before:
         return text
     try:
-        spliced = _spliced(text, setting)
-        if _data(spliced) == meant:
-            return spliced
+        patched = _patched(text, setting)
+        if _data(patched) == meant:
+            return patched
     except (Unpatchable, Unusable, YAMLError):
         pass
     return _written_anew(text, [setting])
@@ -95,10 +94,8 @@ def _changed(text: str, setting: Setting) -> str:
 def _written_anew(text: str, settings: Sequence[Setting]) -> str:
     try:
         return _rewritten(text, settings)
-    except (
-        YAMLError,
-        ValueError,
-    ) as error:  # an alias of nothing, a day 32: what `validate` tells of
+    except (YAMLError, ValueError) as error:
+        # such as an alias without an anchor, or a day 32; `validate` says more
         raise Unpatchable("the manifest cannot be changed as it stands: fix it by hand") from error
 
 
@@ -119,17 +116,17 @@ def _apply(data: Any, setting: Setting) -> None:
             data[key] = {}
         elif not isinstance(data[key], dict):
             raise Unpatchable(f"{'.'.join(setting.keys)} cannot be set: {key} is no mapping")
-        data[key] = data = copy(data[key])  # an alias shares it with what it stands for
+        data[key] = data = copy(data[key])  # not in place: an alias shares it
     if setting.value is MISSING:
         data.pop(last, None)
     else:
         data[last] = setting.value
 
 
-# -- splicing
+# -- patching
 
 
-def _spliced(text: str, setting: Setting) -> str:
+def _patched(text: str, setting: Setting) -> str:
     node: Node = YAML(typ="rt", pure=True).compose(text)
     for depth, key in enumerate(setting.keys):
         if not isinstance(node, MappingNode):
@@ -160,7 +157,7 @@ def _replaced(text: str, entry: tuple[Node, Node], value: Any) -> str:
         return text[: old.start_mark.index] + written(value, old.style or None) + text[end:]
     colon = text.index(":", name.end_mark.index) + 1
     if isinstance(old, ScalarNode) and not old.style and not old.value:
-        end = colon  # nothing stands there, whatever the mark says
+        end = colon  # the value is empty, and the end mark is behind comments
     return text[:colon] + " " + written(value) + text[max(end, colon) :]
 
 

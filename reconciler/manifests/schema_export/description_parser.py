@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import Struct
 from ruamel.yaml import YAML
 
-from reconciler.model.spec import Declared
+from reconciler.model.spec import ManifestModel
 
 _MEANING = re.compile(r"`([^`]+)`: (.+)")
 _EXAMPLES = "Examples: "
@@ -53,9 +53,9 @@ def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
     }
 
 
-def field_texts(model: type[Declared]) -> dict[str, FieldText]:
+def field_texts(model: type[ManifestModel]) -> dict[str, FieldText]:
     """Return the texts of a model's fields, those of its base classes first."""
-    texts = descriptions(sys.modules[Declared.__module__])
+    texts = descriptions(sys.modules[ManifestModel.__module__])
     return {
         name: text
         for base in reversed(model.described_as().__mro__)

@@ -6,7 +6,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from reconciler.manifests.schema_export.editor_hints import dress
-from reconciler.model.spec import Declared
+from reconciler.model.spec import ManifestModel
 
 _LINE_FEED = {"type": "string", "pattern": "\n"}
 
@@ -27,7 +27,7 @@ class Draft7(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         """Add the descriptions of the model and its fields."""
         generated = super().model_schema(schema)
-        if issubclass(schema["cls"], Declared):
+        if issubclass(schema["cls"], ManifestModel):
             dress(schema["cls"], generated)
         return generated
 

@@ -18,7 +18,7 @@ from reconciler.manifests.checks import field_rules, schema_messages
 from reconciler.manifests.diagnostics import quoted
 from reconciler.manifests.schema_export.description_parser import FieldText, field_texts
 from reconciler.model import known_providers
-from reconciler.model.spec import Declared
+from reconciler.model.spec import ManifestModel
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -156,7 +156,7 @@ def title(model: str) -> str:
     )
 
 
-def dress(model: type[Declared], shape: Schema) -> None:
+def dress(model: type[ManifestModel], shape: Schema) -> None:
     """Adapt pydantic's schema of a model for editors, and remove what validators treat
     differently."""
     name = model.__name__
@@ -280,14 +280,14 @@ def _hinted(hint: Hint) -> Schema:
     return {"if": hint.when, "then": marked}
 
 
-def _model_of(field: FieldInfo) -> type[Declared] | None:
+def _model_of(field: FieldInfo) -> type[ManifestModel] | None:
     parts = (field.annotation, *get_args(field.annotation))
     return next(
-        (part for part in parts if isinstance(part, type) and issubclass(part, Declared)), None
+        (part for part in parts if isinstance(part, type) and issubclass(part, ManifestModel)), None
     )
 
 
-def _field(key: str, schema: Schema, text: FieldText, model: type[Declared] | None) -> Schema:
+def _field(key: str, schema: Schema, text: FieldText, model: type[ManifestModel] | None) -> Schema:
     """Return the schema of a field. A model's schema is put into `allOf`, because draft 7 ignores
     keywords beside `$ref`."""
     more = []

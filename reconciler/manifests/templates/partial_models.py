@@ -17,9 +17,9 @@ from pydantic.fields import FieldInfo
 from reconciler.model.spec import (
     CollectorSpec,
     CommonSpec,
-    Declared,
     Destination,
     MailCollector,
+    ManifestModel,
     Metadata,
 )
 
@@ -27,12 +27,12 @@ Place = tuple[str, ...]
 """The path of keys from a collector's spec to one of its mappings."""
 
 
-class Fragment(Declared):
+class Fragment(ManifestModel):
     """The base of models without required fields."""
 
     at_most_one: ClassVar[tuple[str, ...]] = ()
     """Keys that exclude each other."""
-    whole: ClassVar[type[Declared]] = Declared
+    whole: ClassVar[type[ManifestModel]] = ManifestModel
     """The complete model."""
 
     @classmethod
@@ -40,7 +40,7 @@ class Fragment(Declared):
         return cls.exactly_one or cls.at_most_one
 
     @classmethod
-    def described_as(cls) -> type[Declared]:
+    def described_as(cls) -> type[ManifestModel]:
         return cls.whole.described_as()
 
     @model_validator(mode="before")
@@ -52,7 +52,9 @@ class Fragment(Declared):
 
 
 @functools.cache
-def partial(model: type[Declared], name: str = "", *, without: str = "") -> type[Declared]:
+def partial(
+    model: type[ManifestModel], name: str = "", *, without: str = ""
+) -> type[ManifestModel]:
     """Return `model` without required fields at any depth, or `model` itself if it has none.
 
     `without` is a field to leave out.
@@ -83,7 +85,7 @@ def _optional(field: FieldInfo) -> FieldInfo:
 
 
 def _partial_type(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Declared):
+    if isinstance(annotation, type) and issubclass(annotation, ManifestModel):
         return partial(annotation)
     if get_origin(annotation) in {Union, types.UnionType}:
         parts = [_partial_type(part) for part in get_args(annotation)]
@@ -95,18 +97,18 @@ def _partial_type(annotation: Any) -> Any:
 
 
 def mappings(
-    model: type[Declared] = CollectorSpec, above: Place = ()
-) -> Iterator[tuple[Place, type[Declared]]]:
+    model: type[ManifestModel] = CollectorSpec, above: Place = ()
+) -> Iterator[tuple[Place, type[ManifestModel]]]:
     """Yield a model and all models below it, each with its place."""
     yield above, model
     for field in model.model_fields.values():
         for part in (field.annotation, *get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, Declared):
+            if isinstance(part, type) and issubclass(part, ManifestModel):
                 yield from mappings(part, (*above, str(field.alias)))
 
 
 @functools.cache
-def template_spec() -> type[Declared]:
+def template_spec() -> type[ManifestModel]:
     """Return the model of a Template's spec."""
     made = partial(CommonSpec, "TemplateSpec", without="from_")
     made.__doc__ = (
@@ -116,14 +118,14 @@ def template_spec() -> type[Declared]:
 
 
 @functools.cache
-def derived_spec() -> type[Declared]:
+def derived_spec() -> type[ManifestModel]:
     """Return the model of the spec of a MailCollector that names a template."""
     made = partial(CollectorSpec, "DerivedSpec")
     made.__doc__ = "What a collector says beside its template: its own fields win."
     return made
 
 
-def model_of(manifest: Any) -> type[Declared] | None:
+def model_of(manifest: Any) -> type[ManifestModel] | None:
     """Return the model for a manifest of a file, or None if its kind is unknown."""
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if not isinstance(kind, str):
@@ -134,11 +136,14 @@ def model_of(manifest: Any) -> type[Declared] | None:
     return _document(kind, template_spec) if kind == "Template" else _WHOLE.get(kind)
 
 
-_WHOLE: Mapping[str, type[Declared]] = {"MailCollector": MailCollector, "Destination": Destination}
+_WHOLE: Mapping[str, type[ManifestModel]] = {
+    "MailCollector": MailCollector,
+    "Destination": Destination,
+}
 
 
 @functools.cache
-def _document(kind: str, spec: Callable[[], type[BaseModel]]) -> type[Declared]:
+def _document(kind: str, spec: Callable[[], type[BaseModel]]) -> type[ManifestModel]:
     """Return the model of a whole manifest. It is defined at its first use, which keeps the start
     fast."""
     fields: dict[str, Any] = {

@@ -16,7 +16,7 @@ from reconciler.manifests.templates.partial_models import model_of
 from reconciler.manifests.templates.secret_redirection import redirected
 from reconciler.manifests.templates.template_index import Template, Templates
 from reconciler.manifests.yaml.document_nodes import Document
-from reconciler.model.spec import Declared, MergedCollector
+from reconciler.model.spec import ManifestModel, MergedCollector
 
 _FROM: Path = ("spec", "from")
 
@@ -31,7 +31,7 @@ class Reading(Struct, frozen=True):
 
     document: Document
     own: Document
-    model: type[Declared] | None
+    model: type[ManifestModel] | None
     value: Any
     partial: bool = False
     names: str | None = None
