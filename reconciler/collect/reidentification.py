@@ -105,8 +105,6 @@ class Reidentification:
             listing = known.listing
             if (
                 known.folder.account.protocol == "pop3"
-                and listing.keys_stable
-                and not listing.partial
                 and len(listing.messages) <= BLOCK
                 and known.has_unknown
                 and any_unlisted(listing.messages, known.entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_a_small_limit_does_not_let_retries_starve_the_new_nor_stop_for_ever() -
     assert shares(new=5, retries=5, limit=1) == (1, 0)
     assert shares(new=0, retries=5, limit=1) == (0, 1)
     assert shares(new=5, retries=5, limit=0) == (5, 5)
+    assert shares(new=50, retries=50, limit=100) == (50, 10)
 
 
 def test_a_uidl_that_returns_after_its_deletion_is_looked_into_and_a_uid_is_not() -> None:
@@ -118,6 +120,25 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
     attempts = sum(len(work.attempts) for work in chosen.folders)
     assert chosen.listed == attempts + sum(chosen.skipped.values()) + chosen.parked + chosen.left
     assert limit == 0 or attempts <= limit
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut"),
+    [
+        pytest.param([1] * (ROUND_COUNT + 1), [ROUND_COUNT, 1], id="many small ones"),
+        pytest.param([None] * 16385, [5000, 5000, 5000, 1385], id="many of unknown size"),
+        pytest.param([ROUND_OCTETS // 2] * 3, [2, 1], id="two that just fit"),
+        pytest.param([ROUND_OCTETS, 1], [1, 1], id="one that just fits"),
+        pytest.param([None, *[(ROUND_OCTETS >> 10) - 64] * 1024], [1025], id="unknown, just fits"),
+        pytest.param(
+            [None, *[(ROUND_OCTETS >> 10) - 63] * 1024], [1024, 1], id="unknown, too large"
+        ),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_rounds_are_as_large_as_they_may_be(sizes: list[int | None], cut: list[int]) -> None:
+    attempts = [Attempt(Listed(str(number), size)) for number, size in enumerate(sizes)]
+    assert [len(each) for each in rounds(attempts)] == cut
 
 
 @given(

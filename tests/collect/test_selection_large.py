@@ -12,6 +12,7 @@ from reconciler.collect.selection import select
 from reconciler.collect.session_context import NOTES, shown_notes
 from reconciler.model.errors import Flooded, ProtocolViolation
 from reconciler.model.messages import Account, Folder, Listed, Listing
+from reconciler.model.outcomes import Entry, MessageState
 from reconciler.sources.imap import imap_listing as listings
 from reconciler.sources.imap.imap_listing import SizesByUid
 
@@ -35,6 +36,22 @@ def test_what_is_beyond_those_that_are_looked_at_is_left(
     assert [attempt.listed.key for attempt in chosen.folders[0].attempts] == [
         str(uid + 1) for uid in range(attempted)
     ]
+
+
+def test_a_message_that_somebody_wants_tried_again_is_looked_at_wherever_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(selection, "UNLIMITED", 10)
+    messages = tuple(Listed(str(uid), 10) for uid in range(1, 51))
+    again = {"40": Entry("40", MessageState.FAILED)}
+    chosen = select(
+        [KnownListing(Listing(FOLDER, messages), FOLDER, again)],
+        deletes=False,
+        limit=0,
+        max_size=100,
+    )
+    assert "40" in [attempt.listed.key for attempt in chosen.folders[0].attempts]
+    assert (chosen.attempts, chosen.left) == (11, 39)
 
 
 def sizes(*listed: tuple[int, int | None]) -> SizesByUid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pytest
@@ -17,7 +17,7 @@ from reconciler.model.errors import (
     DestinationUnavailable,
     LedgerUnavailable,
 )
-from reconciler.model.messages import Deletion
+from reconciler.model.messages import Deletion, Folder
 from reconciler.model.outcomes import (
     Deferred,
     Delivered,
@@ -25,7 +25,9 @@ from reconciler.model.outcomes import (
     Entry,
     MessageState,
     Outcome,
+    Record,
     Refused,
+    SessionReport,
 )
 from reconciler.model.routing_answer import Routing
 from tests.collect.world import (
@@ -34,6 +36,7 @@ from tests.collect.world import (
     Fate,
     Helm,
     MemoryDestination,
+    MemoryLedger,
     MemorySource,
     MemoryStaged,
     Server,
@@ -360,6 +363,17 @@ def test_nobody_found_parks_the_message() -> None:
     assert here.session().parked == 5
     assert here.session().parked == 5
     assert len(here.server.messages) == 5
+
+
+def test_a_message_that_also_has_a_recipient_nobody_can_reach_is_delivered_and_parked() -> None:
+    here = world("all-delete")
+    here.server.messages = {"1": TEXTS["1"]}
+    routing = replace(everything_to("a@here")(b""), parked=True, reason="smtputf8-missing")
+    here.task = replace(here.task, route=lambda head: routing)
+    report = here.session()
+    assert (report.parked, report.collected, len(here.server.messages)) == (1, 0, 1)
+    assert len(here.mailboxes.texts()) == 1
+    assert here.ledger.known("sales", here.server.folder)["1"].reason == "smtputf8-missing"
 
 
 def test_an_alert_that_cannot_be_kept_is_noted_by_the_next_session(
@@ -730,3 +744,66 @@ def test_R1_without_a_thread_to_be_had_batches_are_committed_one_after_the_other
     assert starts
     assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, 5)
     assert here.mailboxes.texts() == STORED
+
+
+def test_P1_of_two_equal_messages_one_is_collected_where_one_was_before() -> None:
+    here = world("all-delete", "pop3")
+    here.server.uidl = False
+    here.server.messages = {"#1": TEXTS["1"]}
+    assert here.session(Fate(on=("before quit", 1), error=broken)).collected == 1
+    here.server.messages["#2"] = TEXTS["1"]
+    report = here.session()
+    assert (report.collected, report.skipped, report.deleted) == (1, 1, 2)
+    assert len(here.mailboxes.texts()) == 2
+
+
+def test_what_a_batch_under_way_delivered_is_counted_where_the_ledger_fails_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = MemoryLedger.record
+
+    def failing(
+        self: MemoryLedger,
+        collector: str,
+        folder: Folder,
+        records: Sequence[Record],
+        now: datetime,
+    ) -> None:
+        if any(each.state is MessageState.PARKED for each in records):
+            raise LedgerUnavailable("locked")
+        record(self, collector, folder, records, now)
+
+    monkeypatch.setattr(MemoryLedger, "record", failing)
+    here = world()
+    here.batch_size = 2
+    to = everything_to("a@here")
+    here.task = replace(
+        here.task,
+        route=lambda head: (
+            Routing((), parked=True, reason="no-recipient-found")
+            if b"Subject: 3" in head
+            else to(head)
+        ),
+    )
+    report = here.session()
+    assert (report.outcome, report.collected) == (Outcome.FAILED, 2)
+
+
+def test_once_it_is_told_to_stop_no_other_message_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reconciler.collect.selection.ROUND_COUNT", 1)
+    for reports in range(1, 12):
+        here, fate = world("new-delete"), Fate()
+
+        class Noticing(Helm):
+            stopped_at = 0
+
+            def progress(self, report: SessionReport, fate: Fate = fate) -> None:
+                super().progress(report)
+                if self.stopping:
+                    self.stopped_at = self.stopped_at or len(fate.steps)
+
+        helm = Noticing(stop_after=reports)
+        here.session(fate, helm)
+        assert "fetch" not in fate.steps[helm.stopped_at :] or not helm.stopped_at

@@ -98,6 +98,10 @@ class Server:
     uidl: bool = True
     """False: keys are numbers that mean something within one session only."""
     refuse: set[str] = field(default_factory=set)
+    breaking: set[str] = field(default_factory=set)
+    """Asked for one of these, it closes the connection."""
+    until: int = 0
+    """Refuse everything after this number of messages, in all."""
     doubt: set[str] = field(default_factory=set)
     account: Account = field(default_factory=lambda: Account("imap", "mail.example.org", 1, "user"))
     validity: int = 1
@@ -154,6 +158,7 @@ class MemorySource:
     def headers(
         self, folder: Folder, messages: Sequence[Listed]
     ) -> Iterator[tuple[Listed, bytes | None]]:
+        assert not self.closed
         self.fate.step("headers")
         self.server.headers += len(messages)
         for message in messages:
@@ -172,10 +177,16 @@ class MemorySource:
     def fetch(
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
     ) -> Iterator[Fetched]:
+        assert not self.closed
         for message in messages:
             self.suspects = [message]
             self.fate.step("fetch from Archive" if folder.name == "Archive" else "fetch")
-            if message.key in self.server.vanish:
+            if message.key in self.server.breaking:
+                raise broken()
+            given = self.fate.steps.count("half a message")
+            if self.server.until and given >= self.server.until:
+                yield Unfetched(message, "NO more")
+            elif message.key in self.server.vanish:
                 yield Vanished(message, "Message is expunged")
             elif message.key in self.server.refuse:
                 yield Unfetched(message, "NO such luck")
@@ -202,6 +213,7 @@ class MemorySource:
         yield text[middle:]
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
+        assert not self.closed
         assert self.writable
         assert not self.server.read_only
         self.fate.step("before delete")
@@ -229,7 +241,7 @@ class MemorySource:
 
     def reconnect(self) -> None:
         self.fate.step("reconnect")
-        self.doomed = set()
+        self.doomed, self.closed = set(), ""
 
 
 @dataclass(frozen=True)

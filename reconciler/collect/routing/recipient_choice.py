@@ -94,7 +94,7 @@ class _Detection:
         for tier, counting in self._tiers():
             for found, address in counting:
                 self._decide(tier, found, address)
-            if self._recipients or self._undeliverable or tier not in UNITED:
+            if self._recipients or self._undeliverable:
                 break
         if self._undeliverable:
             return self._fall_back("smtputf8-missing", self._undeliverable)

@@ -1,0 +1,122 @@
+"""Messages with which a fetch breaks down, of a server in memory: who is blamed, and what it costs.
+
+`test_poison` has the same of scripted servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import chain, combinations
+
+import pytest
+from msgspec.structs import replace
+
+from reconciler.model.errors import ConnectionFailed, FolderFailed, Throttled
+from reconciler.model.outcomes import MessageState, Outcome
+from tests.collect.accounts import Mode
+from tests.collect.world import Broken, Fate, Helm, Server, World, broken
+
+TEXTS = {str(uid): f"Subject: {uid}\r\n\r\nbody {uid}\r\n".encode() for uid in range(1, 6)}
+
+
+def world(mode: Mode = "new-keep", protocol: str = "imap", count: int = 5) -> World:
+    texts = {str(uid): f"Subject: {uid}\r\n\r\nbody\r\n".encode() for uid in range(1, count + 1)}
+    made = World(Server(protocol, texts))
+    made.task = replace(made.task, mode=mode)
+    return made
+
+
+SUBSETS = [set(keys) for keys in chain(*(combinations(TEXTS, size) for size in range(1, 5)))]
+
+
+@pytest.mark.parametrize("mode", ["new-keep", "new-delete"])
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_whichever_messages_end_the_connection_the_others_come(protocol: str, mode: Mode) -> None:
+    for breaking in SUBSETS:
+        made = world(mode, protocol)
+        made.server.breaking = breaking
+        collected = 0
+        for _ in range(8):
+            report = made.session()
+            made.now += timedelta(days=8)
+            collected += report.collected
+        assert collected == 5 - len(breaking), breaking
+        assert report.outcome is Outcome.SUCCEEDED, (breaking, report)
+        known = made.ledger.known("sales", made.server.folder)
+        assert {key for key, entry in known.items() if entry.attempts > 2} == breaking
+        assert set(made.server.messages) == (set(TEXTS) if mode == "new-keep" else breaking)
+
+
+def test_messages_that_fail_again_and_again_cost_some_connections_each_session() -> None:
+    made = world(count=60)
+    made.server.breaking = {str(uid) for uid in range(1, 60, 2)}
+    logins = []
+    for _ in range(6):
+        helm = Helm(ignores_pauses=True)
+        made.session(helm=helm)
+        logins.append(helm.logins)
+    assert len(made.mailboxes.texts()) == 30
+    assert max(logins[3:]) <= 12, logins
+
+
+def test_where_nothing_more_comes_no_message_is_blamed() -> None:
+    made = world()
+    made.server.until = 3
+    report = made.session()
+    assert report.collected == 3
+    known = made.ledger.known("sales", made.server.folder)
+    assert [known[key].attempts for key in ("4", "5")] == [0, 0]
+
+
+def test_a_folder_that_fails_by_itself_fails_the_session_that_has_no_other_one() -> None:
+    made = world()
+    report = made.session(Fate(on=("fetch", 1), error=lambda: FolderFailed("INBOX: renumbered")))
+    assert report.error is not None
+    assert (report.outcome, report.error.message) == (Outcome.FAILED, "INBOX: renumbered")
+
+
+def test_what_ended_the_connection_is_told_where_no_other_one_can_be_made() -> None:
+    made = world()
+    fate = Broken(only=("half a message", "reconnect"), most=1, error=broken)
+    fate.error = iter([broken(), ConnectionFailed("no route to host")]).__next__
+    fate.most = 2
+    report = made.session(fate)
+    assert report.error is not None
+    assert report.error.message == str(broken())
+
+
+def test_a_server_that_lets_nobody_in_again_is_asked_once() -> None:
+    made = world("new-delete")
+    fate = Broken(only=("half a message", "reconnect"), most=2)
+    fate.error = iter([broken(), Throttled("come back later")]).__next__
+    report = made.session(fate)
+    assert report.error is not None
+    assert report.error.message == "come back later"
+    assert fate.steps.count("reconnect") == 1
+
+
+def test_a_message_that_ends_the_connection_when_it_is_deleted_is_tried_twice() -> None:
+    made = world("new-delete", count=1)
+    fate = Broken(only=("before delete",), most=100, error=broken)
+    report = made.session(fate)
+    assert fate.steps.count("before delete") == 2
+    assert (report.outcome, report.collected, report.deleted) == (Outcome.SUCCEEDED, 1, 0)
+    assert "their deletion was refused" in report.notes[-1]
+
+
+def test_P1_without_uidl_nothing_is_remembered_by_its_number() -> None:
+    """The number is another message's in the next session."""
+    made = world("all-delete", "pop3")
+    made.server.uidl = False
+    made.session(Fate(on=("half a message", 2), error=broken))
+    assert not [key for _, key, _ in made.ledger.rows if key.startswith("#")]
+
+
+def test_a_message_that_is_blamed_once_waits_alone_for_the_next_session() -> None:
+    made = world()
+    made.server.breaking = {"2"}
+    made.session()
+    known = made.ledger.known("sales", made.server.folder)
+    assert (known["2"].state, known["2"].attempts) == (MessageState.SUSPECT, 0)
+    made.session()
+    known = made.ledger.known("sales", made.server.folder)
+    assert (known["2"].state, known["2"].attempts) == (MessageState.UNFETCHED, 1)
