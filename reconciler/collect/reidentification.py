@@ -137,7 +137,7 @@ class Reidentification:
         previous = attempt.previous
         if previous is not None and previous.state is MessageState.PRESUMED:
             return True
-        if previous is None and folder in self._keys:
+        if folder in self._keys and is_unknown(previous):
             return True
         if not self._has_orphans or not is_unknown(previous):
             return False

@@ -64,7 +64,9 @@ def test_where_nothing_more_comes_no_message_is_blamed() -> None:
     report = made.session()
     assert report.collected == 3
     known = made.ledger.known("sales", made.server.folder)
-    assert [known[key].attempts for key in ("4", "5")] == [0, 0]
+    assert [(known[key].state, known[key].attempts) for key in ("4", "5")] == [
+        (MessageState.SUSPECT, 0)
+    ] * 2
 
 
 def test_a_folder_that_fails_by_itself_fails_the_session_that_has_no_other_one() -> None:
@@ -120,3 +122,71 @@ def test_a_message_that_is_blamed_once_waits_alone_for_the_next_session() -> Non
     made.session()
     known = made.ledger.known("sales", made.server.folder)
     assert (known["2"].state, known["2"].attempts) == (MessageState.UNFETCHED, 1)
+
+
+def test_a_message_that_is_refused_for_good_shows_that_the_server_answers() -> None:
+    made = world(count=2)
+    made.server.final, made.server.breaking = {"1"}, {"2"}
+    report = made.session()
+    assert (report.outcome, report.parked) == (Outcome.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(("ahead", "collected"), [(1, 4), (2, 4), (3, 5)])
+def test_of_many_on_their_way_none_waits_for_the_next_session(ahead: int, collected: int) -> None:
+    made = world()
+    made.server.ahead = ahead
+    report = made.session(Fate(on=("fetch", 2), error=broken))
+    assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, collected)
+    assert made.session().collected == 5 - collected
+
+
+def test_that_suspects_are_not_asked_for_is_told() -> None:
+    made = world("new-delete", "pop3")
+    made.server.breaking = {"2"}
+    made.session()
+    made.server.messages |= {key: b"Subject: new\r\n\r\n" + key.encode() for key in ("6", "7")}
+    report = made.session(Broken(only=("reconnect",), most=1, error=broken))
+    assert (report.outcome, report.collected) == (Outcome.SUCCEEDED, 2)
+    assert any("1 messages that may have ended a connection" in note for note in report.notes)
+
+
+def test_a_collected_message_that_cannot_be_compared_is_given_up_and_stays() -> None:
+    made = world()
+    made.session()
+    made.server.validity = 2
+    made.server.breaking = {"1"}
+    made.task = replace(made.task, mode="new-delete")
+    reasons = []
+    for _ in range(8):
+        made.session()
+        made.now += timedelta(days=8)
+        entry = made.ledger.known("sales", made.server.folder)["1"]
+        assert entry.state is MessageState.PRESUMED
+        reasons.append(entry.reason)
+    assert set(made.server.messages) == {"1"}
+    assert reasons[:4] == [""] * 4
+    assert reasons[-1] == f"it cannot be compared: {broken()}"
+    assert len(made.mailboxes.texts()) == 5
+
+
+def test_a_stretch_of_messages_that_do_not_come_hides_none_behind_it() -> None:
+    made = world(count=40)
+    made.server.breaking = {str(uid) for uid in range(1, 11)}
+    assert made.session().collected == 30
+
+
+def test_the_only_message_is_blamed_for_what_happens_to_it() -> None:
+    made = world(count=1)
+    made.server.refuse = {"1"}
+    report = made.session()
+    assert (report.outcome, report.failed) == (Outcome.SUCCEEDED, 1)
+    assert made.ledger.known("sales", made.server.folder)["1"].attempts == 1
+
+
+def test_where_two_are_refused_and_none_ever_came_it_may_be_the_server() -> None:
+    made = world(count=2)
+    made.server.refuse = {"1", "2"}
+    report = made.session()
+    assert report.outcome is Outcome.FAILED
+    known = made.ledger.known("sales", made.server.folder)
+    assert [entry.attempts for entry in known.values()] == [0, 0]

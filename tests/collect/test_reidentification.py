@@ -448,3 +448,25 @@ def test_a_delivery_that_began_under_another_key_leaves_no_orphan(
     here.session()
     here.session()
     assert here.mailboxes.texts().count(twin.replace(b"\r\n", b"\n")) == 2
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_single_message_with_a_new_uidl_is_recognised(breaks: bool) -> None:
+    """Also where the connection broke when it was to be compared."""
+    here = world(protocol="pop3")
+    here.session()
+    texts = here.server.messages
+    here.server.messages = {("new" if key == "2" else key): texts[key] for key in texts}
+    for number in range(3):
+        fate = Fate(on=("half a message", 1), error=broken) if breaks and not number else None
+        report = here.session(fate)
+        assert report.collected == 0
+    assert here.mailboxes.texts() == STORED
+    assert here.ledger.known("sales", here.server.folder)["new"].state is MessageState.COLLECTED
+
+
+def test_by_imap_the_same_text_under_a_new_uid_is_new_mail() -> None:
+    here = world(protocol="imap")
+    here.session()
+    here.server.messages["900"] = here.server.messages.pop("2")
+    assert here.session().collected == 1

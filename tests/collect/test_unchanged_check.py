@@ -140,3 +140,10 @@ def test_without_a_digest_or_an_account_state_every_session_lists() -> None:
     at = world("all-delete", route=everything_to("a@here"))
     at.server.uidl = False
     assert all(listed(at)[1] for _ in range(4))
+
+
+def test_what_a_listing_notes_is_told_by_every_session() -> None:
+    here = world()
+    here.server.notes = ["2 messages are left alone"]
+    for _ in range(4):
+        assert here.session().notes == ("2 messages are left alone",)

@@ -100,6 +100,11 @@ class Server:
     refuse: set[str] = field(default_factory=set)
     breaking: set[str] = field(default_factory=set)
     """Asked for one of these, it closes the connection."""
+    final: set[str] = field(default_factory=set)
+    """Refused for good."""
+    ahead: int = 1
+    """Messages that are asked for at once."""
+    notes: Sequence[str] = ()
     until: int = 0
     """Refuse everything after this number of messages, in all."""
     doubt: set[str] = field(default_factory=set)
@@ -150,6 +155,7 @@ class MemorySource:
             read_only=self.server.read_only,
             keys_stable=self.server.uidl,
             next_key=self.server.next_key,
+            notes=tuple(self.server.notes),
         )
         if (archive := self.server.archive) is not None:
             listed = tuple(Listed(key, len(text)) for key, text in archive.items())
@@ -178,8 +184,8 @@ class MemorySource:
         self, folder: Folder, messages: Sequence[Listed], pace: Pace = Pace.AHEAD
     ) -> Iterator[Fetched]:
         assert not self.closed
-        for message in messages:
-            self.suspects = [message]
+        for place, message in enumerate(messages):
+            self.suspects = messages[place : place + self.server.ahead]
             self.fate.step("fetch from Archive" if folder.name == "Archive" else "fetch")
             if message.key in self.server.breaking:
                 raise broken()
@@ -188,6 +194,8 @@ class MemorySource:
                 yield Unfetched(message, "NO more")
             elif message.key in self.server.vanish:
                 yield Vanished(message, "Message is expunged")
+            elif message.key in self.server.final:
+                yield Unfetched(message, "NO never", final=True)
             elif message.key in self.server.refuse:
                 yield Unfetched(message, "NO such luck")
             else:

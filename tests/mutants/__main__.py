@@ -1,7 +1,8 @@
 """`make mutants`: a random sample of small changes, the tests near each, and a score.
 
 ARGS="--number 150 --seed 7 --area ledger --area planning": those only; ARGS="--module
-reconciler/ledger/lease.py": one module. `--all` takes every change instead of a sample."""
+reconciler/ledger/lease.py": one module. `--all` takes every change instead of a sample, `--again`
+those that no test noticed when they were tried last."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from tests.mutants.near_tests import AREAS, NearTests
 
 RECORDED = ROOT / ".mutants" / "recorded.json"
 """What was recorded, by file of tests."""
+SURVIVORS = ROOT / ".mutants" / "survivors.json"
 UNNOTICEABLE = Path(__file__).parent / "unnoticeable.toml"
 _SLACK = 30.0
 """Seconds that a run may take beyond three times what its tests took before: a change may make it
@@ -44,9 +46,14 @@ def main() -> int:
         for mutation in mutations(ROOT, str(path.relative_to(ROOT)))
         if not options.module or mutation.path in options.module
     ]
+    known = (
+        {tuple(one) for one in json.loads(SURVIVORS.read_text())} if SURVIVORS.exists() else set()
+    )
+    if options.again:
+        candidates = [one for one in candidates if (one.place, one.change) in known]
     chosen = (
         candidates
-        if options.all
+        if options.all or options.again
         else random.Random(options.seed).sample(candidates, min(options.number, len(candidates)))
     )
     print(f"{len(chosen)} of {len(candidates)} changes, seed {options.seed}", flush=True)
@@ -55,6 +62,9 @@ def main() -> int:
         copies = [CheckoutCopy(Path(directory) / str(number)) for number in range(options.workers)]
         recorded = _recorded(areas, copies[0], options.record)
         survivors = _all_runs(chosen, NearTests(recorded), copies, options, areas)
+    known -= {(one.place, one.change) for one in chosen}
+    known |= {(one.place, one.change) for one in survivors}
+    SURVIVORS.write_text(json.dumps(sorted(known)))
     unnoticeable = [one for one in survivors if (one.place, one.change) in excused]
     noticed = len(chosen) - len(survivors)
     print(
@@ -161,6 +171,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--area", action="append", choices=[*AREAS])
     parser.add_argument("--module", action="append", help="a path, as reconciler/ledger/lease.py")
     parser.add_argument("--all", action="store_true", help="every change")
+    parser.add_argument("--again", action="store_true", help="what no test noticed the last time")
     parser.add_argument("--seconds", type=float, default=20.0, help="of tests for each change")
     parser.add_argument("--record", action="store_true", help="which test enters what, anew")
     parser.add_argument("--workers", type=int, default=2)
