@@ -116,7 +116,7 @@ def clear(settings: Settings, directory: Path, name: str) -> Cleared:
 
 
 def unpark(settings: Settings, name: str) -> int:
-    """Let parked messages be tried again; return how many there are."""
+    """Have parked messages tried again; return how many there are."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         return ledger.unpark(name)
 

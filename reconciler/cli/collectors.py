@@ -56,7 +56,7 @@ class Collectors(Protocol):
         """Forget what was collected, so that it counts as new."""
 
     def unpark(self, name: str) -> int:
-        """Let parked messages be tried again; return how many there are."""
+        """Have parked messages tried again; return how many there are."""
 
     def accept_maildirs(self, name: str) -> None:
         """Accept the file systems that the collector's Maildirs are on now."""

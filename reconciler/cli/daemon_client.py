@@ -139,7 +139,7 @@ class DaemonClient:
         self._asked("POST", "/pause", json={"by": by, "reason": reason})
 
     def resume(self) -> None:
-        """Let the service go on."""
+        """Resume the service."""
         self._asked("POST", "/resume")
 
     def check(self, name: str, *, force: bool) -> CheckReport:

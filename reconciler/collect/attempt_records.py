@@ -117,8 +117,8 @@ class AttemptRecords(Generic[S]):
 
 
 def _presumed_if_ambiguous(attempt: Attempt, record: Record) -> Record:
-    """Where others bear the same UIDL, a later session must not delete by that alone (hazard
-    P2)."""
+    """Return the record to write. If other messages have the same UIDL, a later session must not
+    delete by the UIDL alone (hazard P2)."""
     if attempt.listed.ambiguous and record.state is MessageState.COLLECTED:
         return replace(record, state=MessageState.PRESUMED)
     return record

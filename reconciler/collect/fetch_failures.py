@@ -99,8 +99,8 @@ class FetchFailures(Generic[S]):
             )
 
     def add_vanished(self, attempt: Attempt, vanished: Vanished) -> None:
-        """A message that is listed again, and gone again when it is asked for, counts as
-        refused."""
+        """Note a message that was listed again, and was gone again when it was asked for. It
+        counts as refused."""
         reason = f"{_GONE}: {vanished.reason}" if vanished.reason else _GONE
         if attempt.previous is not None and _GONE in attempt.previous.reason:
             self._refused.append(_FailedFetch(attempt, reason, None, alone=True, lost=False))
@@ -109,7 +109,8 @@ class FetchFailures(Generic[S]):
         self._context.tally.skip(VANISHED)
 
     def message_came(self) -> None:
-        """Something came: the server does not fail for all, so each failure is a message's own."""
+        """Note that a message came: the server does not fail for all, so each failure is a
+        message's own."""
         if not self._refused and not self._lost:
             return
         for failure in self._take():
@@ -154,8 +155,8 @@ class FetchFailures(Generic[S]):
         return open_
 
     def check_server(self, error: SourceError) -> None:
-        """After every second connection in a row that brought nothing, find out whether the server
-        gives anything. Raise FolderFailed if it does not."""
+        """Find out, after every second connection in a row that brought nothing, whether the
+        server gives anything. Raise FolderFailed if it does not."""
         fruitless = self._connection.fruitless
         if not fruitless or fruitless % 2:
             return
@@ -244,7 +245,8 @@ class FetchFailures(Generic[S]):
             self._progress.trouble = self._progress.trouble or trouble
 
     def _blame_nobody(self) -> None:
-        """Nothing comes: the messages are only asked for alone from now on."""
+        """Record the messages as suspected, because nothing comes. From now on they are asked
+        for one by one."""
         self._records.suspected(self._folder, [(each.attempt, "") for each in self._take()])
 
     def _take(self) -> list[_FailedFetch]:
@@ -273,7 +275,8 @@ class FetchFailures(Generic[S]):
         self._records.undelivered(self._folder, attempt, state, reason)
 
     def _count_uncompared(self, failure: _FailedFetch) -> None:
-        """A message that was collected before, and cannot be compared, stays as it is."""
+        """Count a failure of a message that was collected before and cannot be compared. It
+        stays as it is."""
         attempt = failure.attempt
         given_up = attempt.number >= ATTEMPTS
         record = Record(

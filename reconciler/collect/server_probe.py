@@ -43,7 +43,7 @@ class ServerProbe(Generic[S]):
         self._arrived.append(listed)
 
     def forget(self, keys: Collection[str]) -> None:
-        """These are deleted from the server."""
+        """Forget messages that are deleted from the server."""
         if keys:
             self._arrived = [listed for listed in self._arrived if listed.key not in keys]
 

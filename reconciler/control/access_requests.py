@@ -1,4 +1,4 @@
-"""Access to mailboxes as the page asks for it, by the names of collectors."""
+"""Requests of the page for access to mailboxes, by the names of collectors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reconciler.planning.desired_state import Desired, DesiredCollector
 
 
 class AccessRequests:
-    """Carries out what owners of mailboxes give. Every method raises NoAccessGiven where no valid
-    collector has this name, and CollectorError."""
+    """Keeps the passwords and consents that owners of mailboxes give. Every method raises
+    NoAccessGiven where no valid collector has this name, and CollectorError."""
 
     def __init__(self, gives: GivesAccess, desired: Callable[[], Desired | None]) -> None:
         self._gives = gives

@@ -172,8 +172,8 @@ class Admission:
         return self._destinations.of(target).health
 
     def waits_for_destination(self, name: str, target: SessionTarget) -> bool:
-        """Whether this collector has mail for a destination that is away. It is told when its turn
-        comes to try, or the destination is there again."""
+        """Return whether this collector has mail for a destination that is away. It is told when
+        its turn comes to try, or the destination is there again."""
         return self._destinations.waits(name, target)
 
     def recall_destination(self, name: str, target: SessionTarget, failure: Failure) -> None:
@@ -364,7 +364,7 @@ class Admission:
         return None
 
     def _has_room(self, host: HostQueues, health: HostHealth, ticket: Ticket) -> bool:
-        """Whether there is room for this session, beside what is kept for others."""
+        """Return whether there is room for this session, beside what is kept for others."""
         kept = self._kept
         destination = self._destinations.of(ticket.target)
         if destination.fails and destination.busy >= destination.bears:

@@ -1,4 +1,4 @@
-"""What happened to each collector since this process started: a few lines of each, in memory."""
+"""The diary of each collector: its last events since this process started, in memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ENTRIES = 20
 
 
 class DiaryEntry(Struct, frozen=True):
-    """Something that happened at `at`. Where the same happened `times` times in a row, `at` is the
-    last time. `what` is `start`, `replace`, `stop`, `hold`, `nothing-new`, `collected`, `failed`,
-    `interrupted` or `recovered`; `count` are collected messages."""
+    """An event at the time `at`. Where the same happened `times` times in a row, `at` is the
+    last time. `what` is `start`, `replace`, `stop`, `hold`, `nothing-new`, `collected`,
+    `failed`, `interrupted` or `recovered`. `count`: the messages that were collected."""
 
     at: datetime
     what: str
@@ -27,7 +27,7 @@ class DiaryEntry(Struct, frozen=True):
     times: int = 1
 
     def is_like(self, other: DiaryEntry) -> bool:
-        """Return whether the same happened."""
+        """Return whether both report the same."""
         return (self.what, self.reason) == (other.what, other.reason)
 
 
@@ -39,7 +39,7 @@ class CollectorDiary:
         self._failing: set[str] = set()
 
     def entries(self, name: str) -> Sequence[DiaryEntry]:
-        """Return what happened to this collector, the newest first."""
+        """Return the entries of this collector, the newest first."""
         return tuple(reversed(self._entries.get(name, ())))
 
     def planned(self, step: Step, at: datetime) -> None:
@@ -66,7 +66,7 @@ class CollectorDiary:
         self._add(name, DiaryEntry(at, what, count=report.collected))
 
     def forget(self, name: str) -> None:
-        """Drop the diary of a collector that is declared no longer."""
+        """Drop the diary of a collector that is no longer declared."""
         self._entries.pop(name, None)
         self._failing.discard(name)
 

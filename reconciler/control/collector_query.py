@@ -1,5 +1,5 @@
-"""Choosing, sorting and paging collectors, in the same way for the API and the page. Pure but for a
-cache of what a search reads."""
+"""Selecting, sorting and paging collectors, for the API and the page. Pure, but for a cache of
+the texts that a search reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reconciler.model.selectors import Selector
 from reconciler.model.status import ShownCollector
 
 MOST = 1000
-"""Collectors of a page at most."""
+"""The most collectors of a page."""
 Key = tuple[Any, ...]
 
 
@@ -43,11 +43,11 @@ _SORTS: dict[str, Callable[[ShownCollector], str | int]] = {
     "collected": lambda one: one.status.totals.collected,
 }
 SORTS: Collection[str] = _SORTS.keys()
-"""What a list can be sorted by; equal ones are sorted by name."""
+"""The fields that a list can be sorted by. Equal ones are sorted by name."""
 
 
 class BadQuery(ValueError):
-    """A parameter of a query is not understood; the text says which, and what may stand there."""
+    """A parameter of a query is not understood. The message names it and its allowed values."""
 
 
 class NoSuchPage(BadQuery):
@@ -84,8 +84,8 @@ class Cursor(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """What is asked for. `states` empty: all. `sort` is one of `SORTS`; `descending` turns its
-    order around. `after`: the end of the page before; None for the first page."""
+    """What a client asks for. `states` empty: all. `sort` is one of `SORTS`; `descending`
+    reverses its order. `after`: the end of the page before; None for the first page."""
 
     search: str = ""
     labels: tuple[Selector, ...] = ()
@@ -107,7 +107,8 @@ class QueryPage(Struct, frozen=True):
 
 
 class SearchIndex:
-    """What a search reads of each collector, kept while the collector is shown unchanged."""
+    """The texts that a search reads of each collector, kept until the collector's snapshot
+    changes."""
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[ShownCollector, str]] = {}
@@ -130,7 +131,7 @@ class SearchIndex:
         return kept[1]
 
     def forget(self, known: Collection[str]) -> None:
-        """Forget all collectors but these, where many are kept that are gone."""
+        """Forget all collectors but these, if the cache holds many that are gone."""
         if len(self._states) > 2 * len(known) + 100:
             self._states = {name: kept for name, kept in self._states.items() if name in known}
         if len(self._texts) > 2 * len(known) + 100:

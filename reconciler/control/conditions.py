@@ -1,4 +1,4 @@
-"""What is shown of a collector: its conditions, its status, and its messages that wait. Pure."""
+"""The status of a collector as it is shown: its conditions, and the messages that wait. Pure."""
 
 from __future__ import annotations
 
@@ -35,11 +35,9 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 class Facts(Struct, frozen=True):
-    """Everything that a collector's conditions follow from.
-
-    `verdict` is its last session that was not interrupted, `loop` is None where it does not run.
-    `defect` tells of a defect of this program that keeps something from being done for it.
-    """
+    """The facts that a collector's conditions follow from. `verdict` is its last session that
+    was not interrupted. `loop` is None where it does not run. `defect`: a defect of this program
+    that prevents an action for it."""
 
     desired: DesiredCollector | Invalid
     generation: int = 0
@@ -94,7 +92,8 @@ def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -
 
 
 def show_defect(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
-    """Return a collector of which a defect keeps everything else from being shown."""
+    """Return a collector with nothing but its defect, because that prevents everything else from
+    being shown."""
     statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
     told = tuple(
         Condition(

@@ -1,4 +1,4 @@
-"""What the API offers: snapshots and requests. No live loop is handed out."""
+"""The functions behind the API: snapshots and requests. No live loop is handed out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from reconciler.planning.plan_report import plan_as_data
 from reconciler.planning.reconcile_plan import Plan, plan
 
 SILENCE = 3 * RELIST
-"""Seconds after which a control loop that did not move counts as stuck."""
+"""Seconds without a turn after which the control loop counts as stuck."""
 
 
 class CollectorActivity(Struct, frozen=True):
@@ -71,8 +71,8 @@ class NotFound(CollectorError):
 
 
 class ControlService:
-    """Answers and carries out what the API is asked. All methods that take a name raise NotFound
-    where no collector of this name is declared, and LedgerUnavailable."""
+    """Answers the requests of the API and of the page. All methods that take a name raise
+    NotFound where no collector of this name is declared, and LedgerUnavailable."""
 
     def __init__(
         self,
@@ -92,16 +92,16 @@ class ControlService:
         self._checks = checks
         self._clock = clock
         self.pauses: PauseSwitch | None = None
-        """By which the daemon is paused; None where it cannot be."""
+        """Pauses the daemon; None where it cannot be paused."""
         self._asking = ThreadPool("API", 4)
         self._search = SearchIndex()
         self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
         self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
         self.access: AccessRequests | None = None
-        """By which owners give access to their mailboxes; None where they cannot."""
+        """Keeps what owners give for their mailboxes; None where that is not possible."""
         self.routings: RoutingRequests | None = None
-        """By which parked messages are explained; None where they cannot be."""
+        """Explains parked messages; None where that is not possible."""
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -292,8 +292,8 @@ class ControlService:
     # -- asking for something
 
     def collect(self, name: str, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """Ask for a session now; where one runs, it is that one. Return its report as a future.
-        Raises SessionRefused."""
+        """Ask for a session now, or for the one that runs. Return its report as a future. Raises
+        SessionRefused."""
         self._known(name)
         self._refuse_unfit(name)
         if self.paused is not None:
@@ -334,7 +334,7 @@ class ControlService:
         return Cleared(declared.epoch, history.size)
 
     async def unpark(self, name: str) -> int:
-        """Let the next session try parked messages again, and return how many there are."""
+        """Have the next session try parked messages again, and return how many there are."""
         self._known(name)
         return await self._asking.run(self._registry.unpark, name)
 
@@ -372,14 +372,13 @@ class ControlService:
         return await self._checks.run(collector)
 
     async def pause(self, by: str, why: str) -> Pause:
-        """Start no session any more, across restarts, until somebody resumes. Raises
-        PauseNotKept."""
+        """Pause the service, across restarts. Raises PauseNotKept."""
         if self.pauses is None:
             raise PauseNotKept("this service cannot be paused")
         return await self.pauses.pause(by, why)
 
     async def resume(self, by: str) -> None:
-        """Let collectors go on. Raises PauseNotKept."""
+        """End the pause of the service. Raises PauseNotKept."""
         if self.pauses is not None:
             await self.pauses.resume(by)
 
@@ -399,8 +398,7 @@ class ControlService:
         return found
 
     def _refuse_unfit(self, name: str) -> None:
-        """Raise SessionRefused with the reason why the collector does not run, where it does
-        not."""
+        """Raise SessionRefused with the reason, if the collector does not run."""
         if name in self._loops:
             return
         desired = self._board.desired(name)

@@ -1,5 +1,5 @@
-"""The controller: it observes, plans and applies, again and again, whatever woke it. Nothing else
-tells the running set what to run."""
+"""The controller: it observes, plans and applies in each turn. Nothing else tells the running
+set what to run."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Controller:
         self._board = board
         self._clock = clock
         self._threads = ThreadPool("control", 1)
-        """Not shared, so that nothing that a user asks for delays a turn."""
+        """Its own thread, so that no request of a user delays a turn."""
         self._woken = asyncio.Event()
         self._asked_at = 0.0
-        """When the turn was asked for that is to come, by the monotonic clock."""
+        """When the next turn was asked for, by the monotonic clock."""
         self._touched: set[str] | None = None
         """The files that can have changed since the last look; None: any of them."""
         self._relist_at = 0.0
@@ -59,8 +59,8 @@ class Controller:
         self._retries: dict[str, Retry] = {}
         self._recalled = False
         self._unsettled = True
-        """The last look was not acted upon to the end. The next turn does, even if the directory is
-        unchanged."""
+        """Whether the last look was not carried out completely. The next turn does so, even if
+        the directory is unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
         self._complaints = Complaints()
@@ -81,7 +81,7 @@ class Controller:
 
     @property
     def desired(self) -> Desired | None:
-        """What shall run, as of the last look that was acted upon."""
+        """The desired state of the last look that was acted upon."""
         return self._decision.desired if self._decision else None
 
     @property
@@ -104,12 +104,12 @@ class Controller:
         return self._decision.look.diagnostics if self._decision else ()
 
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
-        """Set whom to tell that the directory, one below it, or a file elsewhere that it depends on
-        is another one than before."""
+        """Set what is called when the directory, one below it, or a file elsewhere that it
+        depends on is another one than before."""
         self._moved = tell
 
     def on_turned(self, tell: Callable[[], None]) -> None:
-        """Set whom to tell that a turn is over."""
+        """Set what is called after each turn."""
         self._turned = tell
 
     def wake(self, paths: Collection[str] | None = None) -> None:
@@ -133,7 +133,7 @@ class Controller:
         self.wake(())
 
     async def confirm_removed(self, *names: str) -> None:
-        """Confirm that these collectors are declared no longer, and act on it."""
+        """Confirm the removal of these collectors, and act on it."""
         self._removed.update(names)
         self._unsettled = True
         await self.turn()
@@ -283,7 +283,7 @@ class Controller:
 
 
 def _told(step: Step) -> dict[str, object]:
-    """Return what the log says of a Start or Replace besides its reason."""
+    """Return the fields of the log line of a Start or Replace, besides its reason."""
     if not isinstance(step, Start | Replace):
         return {}
     told: dict[str, object] = {}

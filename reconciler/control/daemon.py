@@ -205,7 +205,7 @@ class _Signals:
 
 
 def _has_terminal() -> bool:
-    """Whether there is a controlling terminal, tty(4)."""
+    """Return whether there is a controlling terminal, tty(4)."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

@@ -1,4 +1,4 @@
-"""Decides what shall run, and records it in the ledger before anything runs."""
+"""Decides which collectors run, and records that in the ledger before anything runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reconciler.planning.observed_manifests import (
 from reconciler.planning.renames import Rename
 
 EXPIRE = 6 * 3600.0
-"""Seconds between two times when the ledger forgets what is too old."""
+"""Seconds between two removals of old rows from the ledger."""
 
 
 class Decision(Struct, frozen=True):
@@ -63,7 +63,7 @@ class DecisionRecorder:
         self._expired: float | None = None
 
     def recall(self) -> Mapping[str, History]:
-        """Read what is known from before this process, and return the histories by name."""
+        """Read what earlier processes recorded, and return the histories by name."""
         self._last_good = recall_last_good(self._registry.last_good())
         histories = self._registry.histories()
         self._generations = {
@@ -167,7 +167,8 @@ class DecisionRecorder:
             self._registry.save_last_good(changed, gone, now)
 
     def _rename(self, renames: Mapping[str, Rename]) -> None:
-        """Let the histories of renamed collectors that have ended go on under their new names."""
+        """Give the histories of renamed collectors to their new names, if the old ones have
+        ended."""
         renamed = {
             rename.old: name for name, rename in renames.items() if rename.old and not rename.awaits
         }
@@ -216,7 +217,7 @@ class DecisionRecorder:
         return None
 
     def expire(self, now: datetime) -> None:
-        """Let the ledger forget what is too old, every `EXPIRE` seconds."""
+        """Remove old rows from the ledger, every `EXPIRE` seconds."""
         if self._expired is None or time.monotonic() - self._expired > EXPIRE:
             self._registry.expire(now)
             self._expired = time.monotonic()

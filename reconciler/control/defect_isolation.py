@@ -1,5 +1,4 @@
-"""Finds the manifests that a defect of this program keeps from being acted upon, so that the
-others are."""
+"""Finds the manifests that cause a defect of this program, so that all others are acted upon."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.planning.observed_manifests import BrokenManifest, Declaration, Key
 
 MOST_ATTEMPTS = 200
-"""After so many, all that are still suspected count as found."""
+"""Manifests that are found one by one; after them, all suspects count as found."""
 
 R = TypeVar("R")
 

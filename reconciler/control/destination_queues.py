@@ -94,7 +94,7 @@ class DestinationQueues:
         self._forget_unused(target)
 
     def waits(self, name: str, target: SessionTarget) -> bool:
-        """Whether this collector has mail for a mail system that is away."""
+        """Return whether this collector has mail for a mail system that is away."""
         queue = self.of(target)
         return queue.health.away and name in queue.waiting
 

@@ -233,12 +233,13 @@ class HostHealth:
 
 
 def was_turned_away(failure: Failure) -> bool:
-    """Whether a session was not let in through no fault of its own."""
+    """Return whether a session was not let in through no fault of its own."""
     return failure.reason in _TURNED_AWAY or (
         failure.reason == Throttled.reason and failure.of_address
     )
 
 
 def was_answered(failure: Failure | None) -> bool:
-    """Whether the server let the session in, or answered its login as a healthy server does."""
+    """Return whether the server let the session in, or answered its login as a healthy server
+    does."""
     return failure is None or (failure.reason in _OWN_REASONS and not failure.of_address)

@@ -104,7 +104,7 @@ class LoopBackoff:
             )
 
     def is_shared(self, retry: Retry | None) -> bool:
-        """Whether this back-off is for something that all collectors of the host, or of the
+        """Return whether this back-off is for something that all collectors of the host, or of the
         destination, have in common."""
         return retry is not None and (
             retry.reason in SHARED_REASONS

@@ -93,16 +93,16 @@ class LoopObserver(Protocol):
     """Hears what the loops do. All methods are called in the event loop's thread."""
 
     def changed(self, name: str) -> None:
-        """Something that is shown of this collector changed."""
+        """Note that something shown of this collector has changed."""
 
     def host_changed(self, names: Collection[str]) -> None:
-        """The host of these collectors is away and is tried again at another time."""
+        """Note that the host of these collectors, which is away, is tried again at another time."""
 
     def progressed(self, name: str, report: SessionReport) -> None:
-        """The running session has these counters so far."""
+        """Note the counters of the running session so far."""
 
     def finished(self, name: str, report: SessionReport) -> None:
-        """A session is over."""
+        """Note that a session is over."""
 
     def ended(self, name: str) -> None:
-        """The loop was stopped, and its last session is over."""
+        """Note that a stopped loop has ended its last session."""

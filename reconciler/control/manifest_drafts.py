@@ -1,4 +1,4 @@
-"""What a change of a collector's manifest would write, before anything is written."""
+"""Drafts: what a change of a collector's manifest would write, before anything is written."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ ManifestChange = CreateManifest | ReplaceManifest | DeleteManifest | SwitchManif
 
 
 class ManifestOutdated(CollectorError):
-    """The document is another one than the one that was to be changed. `etag` is that of now."""
+    """The document was changed since the client read it. `etag` is that of now."""
 
     reason = "PreconditionFailed"
 
@@ -94,8 +94,9 @@ class DeclaredManifest(Struct, frozen=True):
 
 
 class ManifestDraft(Struct, frozen=True):
-    """A change before it is written. `problem` and `diagnostics` say why it will not be. `before`
-    is None of a new collector, `after` of one that is deleted, or where the result is no YAML."""
+    """A change before it is written. `problem` and `diagnostics`: why it will not be. `before`
+    is None for a new collector. `after` is None for one that is deleted, and where the result is
+    no YAML."""
 
     change: FileChange
     verb: str

@@ -1,4 +1,4 @@
-"""Changes of the manifests that the API and the page ask for: what each would do, and doing it."""
+"""Changes of manifests for the API and the page: previews, and writing them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class ManifestService:
         return await self._in_any_case(self._applied(asked, by, None))
 
     async def _in_any_case(self, work: Coroutine[None, None, T]) -> T:
-        """Await the work, which is not given up where the client goes away: what is written is
+        """Await the work to its end, even if the client goes away: what was written must be
         acted upon."""
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait
@@ -165,7 +165,7 @@ class ManifestService:
         return await self._threads.run(write_draft, found, by, git_commit=self._git_commit)
 
     def _declared(self, name: str, desired: Desired | None) -> DeclaredManifest:
-        """Return a collector's document, from the file where it is known to be if it is there."""
+        """Return a collector's document. Look first into the file that is known to hold it."""
         known = self._controller.directory.manifests
         place = (desired.collectors.get(name) or desired.invalid.get(name)) if desired else None
         if place is not None and place.file in known.records:

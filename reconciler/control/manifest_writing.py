@@ -1,4 +1,4 @@
-"""Reading manifests afresh, and writing them, for changes that the API and the page ask for."""
+"""Reading manifests anew, and writing them, for changes over the API and the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORDS = {
     "enable": "Enable",
     "disable": "Disable",
 }
-"""How the message of a commit begins, by the verb."""
+"""The first word of a commit's message, by the verb."""
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -51,8 +51,8 @@ class ManifestNotWritten(CollectorError):
 
 
 class AppliedChange(Struct, frozen=True):
-    """A change that is written and in force. `commit` is the git commit, abbreviated; `trouble`
-    says why there is none, where one was asked for."""
+    """A change that is written and in force. `commit` is the abbreviated git commit. `trouble`:
+    why there is none, although one was asked for."""
 
     draft: ManifestDraft
     commit: str = ""
@@ -62,7 +62,7 @@ class AppliedChange(Struct, frozen=True):
 def fresh_editor(
     directory: Path, manifests: ManifestSet[DeclaredFile], name: str | None
 ) -> ManifestEditor:
-    """Return the manifests as of a look, and those of this collector as they are now."""
+    """Return an editor over the manifests of a look, with this collector's files read anew."""
     known = manifests.keeping(everything, lambda one: one.parsed)
     editor = ManifestEditor(directory, manifests=known)
     now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)

@@ -1,5 +1,5 @@
-"""What a directory of manifests means while no daemon reads it: the status of its collectors, and
-the plan that a daemon would carry out."""
+"""Views of a directory of manifests while no daemon runs: the status of its collectors, and the
+plan that a daemon would carry out."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _due(collector: DesiredCollector | Invalid, retry: Retry, now: datetime) -> 
 
 
 class Proposal(Struct, frozen=True):
-    """What a daemon would do about the manifests. `diagnostics`: where one of them is an error, the
-    plan says what is done all the same. `remembered`: how many messages the ledger remembers of
+    """The plan of a daemon for these manifests. `diagnostics`: if one of them is an error, the
+    plan says what is done nevertheless. `remembered`: how many messages the ledger remembers of
     each collector."""
 
     plan: Plan

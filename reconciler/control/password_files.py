@@ -1,4 +1,4 @@
-"""Passwords that somebody types into a form: each in a file of its own, as `add` keeps them."""
+"""Passwords from the page's form, each kept in a file of its own, as `add` does."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ from reconciler.log import log
 
 
 class PauseSwitch:
-    """Pauses the service and lets it go on. A pause that is kept from before is in force at
-    once."""
+    """Pauses and resumes the service. A pause from an earlier process is in force at once."""
 
     def __init__(
         self, kept: ServicePause, admission: Admission, board: StatusBoard, clock: Clock
@@ -31,7 +30,7 @@ class PauseSwitch:
         return self._kept.current
 
     async def pause(self, by: str, why: str) -> Pause:
-        """Start no session any more; those that run end after the message in hand. Raises
+        """Start no further session. Running ones end after the message in hand. Raises
         PauseNotKept."""
         found = await self._threads.run(self._kept.begin, by, why, self._clock.now())
         log.warning("paused", by=by, why=found.why)
@@ -39,7 +38,7 @@ class PauseSwitch:
         return found
 
     async def resume(self, by: str) -> None:
-        """Let collectors go on. Raises PauseNotKept."""
+        """End the pause. Raises PauseNotKept."""
         if self._kept.current is None:
             return
         await self._threads.run(self._kept.end)

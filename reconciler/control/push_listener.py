@@ -187,7 +187,8 @@ class PushListener:
 
 
 def _renewal() -> float:
-    """Seconds until the next request; by chance, so that connections begun together part."""
+    """Return the seconds until the next request: by chance, so that connections that begin
+    together part."""
     return RENEWAL * random.uniform(0.9, 1.0)  # noqa: S311  # no secret
 
 

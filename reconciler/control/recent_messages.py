@@ -1,4 +1,5 @@
-"""How many messages each collector has collected in each of the last 24 hours, in memory."""
+"""Counts of the messages that each collector has collected in each of the last 24 hours, in
+memory."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ class RecentMessages:
         self._hours: dict[str, _Hours] = {}
 
     def recall(self, sessions: Iterable[CollectedThen]) -> None:
-        """Take over what the ledger knows from before this process."""
+        """Add the counts of earlier processes, from the ledger."""
         for session in sessions:
             self.add(session.name, session.at, session.collected)
 

@@ -27,7 +27,7 @@ class RemovalGrace:
         self._changed_at = float("-inf")
 
     def __bool__(self) -> bool:
-        """Whether anything is missing."""
+        """Return whether anything is missing."""
         return bool(self._since)
 
     def look(self, present: Set[Key], *, changed: bool) -> frozenset[Key]:

@@ -1,4 +1,4 @@
-"""Explanations that people ask for: why a parked message has no recipient."""
+"""Requests for an explanation why a parked message has no recipient."""
 
 from __future__ import annotations
 

@@ -38,8 +38,7 @@ Waiting = tuple[str, Retry, DesiredCollector]
 
 
 class Seen(Struct, frozen=True):
-    """Whether a collector's secret has changed, or the defect that kept that from being found
-    out."""
+    """Whether a collector's secret has changed, or the defect that prevented the look."""
 
     name: str
     changed: bool = False
@@ -104,7 +103,7 @@ class RunningSet:
     ) -> None:
         """Carry out the plan. `retries` are back-offs that were kept across a restart.
 
-        What fails for one collector by a defect is told (`unapplied`), and done for the others.
+        A defect for one collector is reported by `unapplied`; the others are as planned.
         """
         beginning = sum(isinstance(step, Start | Replace) for step in plan.steps)
         for step in plan.steps:
@@ -113,8 +112,8 @@ class RunningSet:
 
     @property
     def unapplied(self) -> str:
-        """A sentence about the collectors that a defect keeps from being as planned; "" where there
-        are none."""
+        """A sentence about the collectors that are not as planned because of a defect; "" where
+        there are none."""
         return self.defects.concerned(APPLYING)
 
     def _carry_out(
@@ -195,8 +194,8 @@ class RunningSet:
 
     @asynccontextmanager
     async def checking(self, name: str) -> AsyncIterator[Retry | None]:
-        """Let no session of this collector begin inside of this context: it would find the account
-        in use. Yield the back-off in force."""
+        """Keep this collector from beginning a session inside of this context, because it would
+        find the account in use. Yield the back-off in force."""
         loop = self._loops.get(name)
         if loop is None:
             yield None
@@ -205,7 +204,7 @@ class RunningSet:
             yield loop.retry
 
     def is_busy(self, name: str) -> bool:
-        """Whether a session of it runs."""
+        """Return whether a session of this collector runs."""
         return name in self._loops and self._loops[name].busy
 
     def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
@@ -214,7 +213,7 @@ class RunningSet:
             self._loops[collector.name].back_off(collector, retry)
 
     def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
-        """Let no session of this collector run inside of this context."""
+        """Keep this collector without a session inside of this context."""
         loop = self._loops.get(name)
         return nullcontext() if loop is None else loop.quiet()
 
@@ -241,7 +240,7 @@ class RunningSet:
         return (session for loop in self._loops.values() if (session := loop.session) is not None)
 
     def forget(self, name: str) -> None:
-        """Let go of a loop that has ended."""
+        """Remove a loop that has ended."""
         del self._loops[name]
         self.defects.forget(name)
 
@@ -252,7 +251,7 @@ def _secret_files(collector: DesiredCollector) -> Iterator[Path]:
 
 
 class _Forwarded:
-    """Passes on what loops tell, and lets go of those that have ended."""
+    """An observer that passes on what loops report, and removes those that have ended."""
 
     def __init__(self, loops: RunningSet, observer: LoopObserver) -> None:
         self._loops = loops

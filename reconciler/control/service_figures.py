@@ -1,5 +1,8 @@
-"""What this process has counted and measured since it started, for `/metrics`. It is recorded where
-it happens, so that drawing is cheap. All of it belongs to the event loop's thread."""
+"""Counters and measurements of this process since its start, for `/metrics`.
+
+They are recorded where things happen, so that drawing is cheap. All of this belongs to the event
+loop's thread.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Tells the service manager how the daemon fares: sd_notify(3) and sd_watchdog_enabled(3), over the
-socket that $NOTIFY_SOCKET names. Without that variable nothing is told."""
+"""Notifications to the service manager about the daemon's state: sd_notify(3) and
+sd_watchdog_enabled(3), over the socket that $NOTIFY_SOCKET names. Without that variable nothing
+is sent."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from reconciler.log import log
 
 PAUSE = 5.0
-"""Seconds, at most, between two attempts to tell, and between two signs of life for the
-watchdog."""
+"""The longest time in seconds between two attempts to send, and between two signs of life for
+the watchdog."""
 
 
 class ServiceNotifier:
-    """Sends notifications. It never blocks and never fails: what the service manager cannot take
-    now is told later."""
+    """Sends notifications. It never blocks and never fails. What the service manager cannot take
+    now is sent later."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
@@ -38,15 +39,15 @@ class ServiceNotifier:
             self._send()
 
     def turned(self, *, ready: bool, status: str) -> None:
-        """Note that the control loop has moved, and tell what is new."""
+        """Note a turn of the control loop, and send what is new."""
         first = ready and not self._ready
         if first or status != self._status:
             self.tell(*["READY=1"] * first, f"STATUS={status}")
         self._ready, self._status = ready, status
 
     async def run(self, moves: Callable[[], bool]) -> None:
-        """Give the watchdog signs of life as long as `moves` returns true, and send what could not
-        be sent. Ends only when it is cancelled."""
+        """Send signs of life to the watchdog as long as `moves` returns true, and notifications
+        that could not be sent before. Ends only when it is cancelled."""
         while True:
             self._send()
             if self._watchdog and moves() and not self._waiting:

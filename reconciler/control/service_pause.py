@@ -1,5 +1,5 @@
-"""Whether the whole service is paused, by whom and why: a file in the state directory, so that a
-restart does not end it."""
+"""The pause of the whole service: who asked for it and why, in a file of the state directory, so
+that it survives a restart."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.timestamps import timestamp
 
 FILE = "paused.json"
-"""Its name in the state directory."""
+"""The file's name in the state directory."""
 LONGEST = 500
 """Characters of a reason that are kept."""
 _LIMIT = 65_536
 
 
 class PauseNotKept(CollectorError):
-    """The pause cannot be written to the state directory, or taken back there."""
+    """The file of the pause cannot be written or removed."""
 
     reason = "NotWritten"
 
 
 class Pause(Struct, frozen=True):
-    """A pause: who asked for it, why, and since when it is."""
+    """A pause: who asked for it, why, and when it began."""
 
     by: str
     why: str
@@ -39,7 +39,7 @@ class Pause(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What a condition's message says."""
+        """The text of a condition's message."""
         return f"paused by {self.by} since {timestamp(self.since)}" + (
             f": {self.why}" if self.why else ""
         )
@@ -49,7 +49,7 @@ class ServicePause:
     """The pause that is kept in `path`. `current` is None while the service is not paused."""
 
     def __init__(self, path: Path | None) -> None:
-        """Without a path, a pause ends with the process."""
+        """Read the pause in `path`. Without a path, a pause ends with the process."""
         self._path = path
         self.current = _read(path) if path is not None else None
 
@@ -68,7 +68,7 @@ class ServicePause:
         return found
 
     def end(self) -> None:
-        """Take the pause back. Blocking. Raises PauseNotKept."""
+        """End the pause, and remove its file. Blocking. Raises PauseNotKept."""
         if self._path is not None:
             try:
                 self._path.unlink(missing_ok=True)
@@ -78,7 +78,7 @@ class ServicePause:
 
 
 def _read(path: Path) -> Pause | None:
-    """Return the pause in a file. One that cannot be read counts: somebody wanted a pause."""
+    """Return the pause in a file. An unreadable file counts as a pause: somebody wanted one."""
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_LIMIT), type=Pause)

@@ -1,4 +1,4 @@
-"""What `/metrics` is drawn from: the service as a whole at one moment, free of live objects."""
+"""The data of `/metrics`: the service as a whole at one moment, free of live objects."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Decide = Callable[[SessionReport, Retry | None, str, float, datetime], Retry | N
 
 
 class SessionPool:
-    """Runs at most `size` sessions at once; the caller admits no more (`Admission`)."""
+    """Runs at most `size` sessions at once. The caller admits no more (`Admission`)."""
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class SessionPool:
         return self._decide(report, previous, collector.effective_digest, interval, self._now())
 
     def _report(self, work: SessionRequest) -> tuple[SessionReport, Push | None]:
-        """Run the session. All its failures end here: its loop goes on, and the others never
-        notice."""
+        """Run the session. None of its failures is raised, so its loop goes on and the others
+        are not affected."""
         started = self._now()
         push: Push | None = None
         try:

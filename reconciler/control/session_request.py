@@ -27,7 +27,7 @@ def unstamped(_: DesiredCollector) -> str:
 
 
 def is_secret_changed(retry: Retry, collector: DesiredCollector, stamp: SecretStamp) -> bool:
-    """Whether the secret that the back-off is for has changed since."""
+    """Return whether the secret that the back-off is for has changed since."""
     return retry.stamp is not None and retry.stamp != stamp(collector)
 
 

@@ -38,8 +38,8 @@ class _Past(Struct):
 
 
 class StatusBoard:
-    """What is shown of each collector, kept up to date by the controller and the loops. Whatever
-    changes is drawn anew once, in the event loop's next iteration."""
+    """The snapshot of each collector, kept up to date by the controller and the loops. Each
+    change is drawn once, in the event loop's next iteration."""
 
     def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
@@ -55,8 +55,8 @@ class StatusBoard:
         self._shown: dict[str, ShownCollector] = {}
         self._changed: dict[str, None] = {}
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
-        """Those that were drawn as waiting for their host or destination, with the outages as they
-        were drawn."""
+        """Collectors that were drawn as waiting for their host or destination, with the outages
+        of that moment."""
         self.events = EventJournal()
         """Every change of what is shown."""
         self.recent = RecentMessages()
@@ -74,8 +74,8 @@ class StatusBoard:
         ended: Callable[[], None],
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Set where snapshots of the loops come from, and whom to tell when a stopped loop has
-        ended, or a session fails."""
+        """Set the source of the loops' snapshots, and what is called when a stopped loop has
+        ended or a session fails."""
         self._state = state
         self._ended = ended
         self._failed = failed
@@ -114,7 +114,7 @@ class StatusBoard:
     # -- from the controller
 
     def recall(self, histories: Mapping[str, History]) -> None:
-        """Take over what the ledger knows from before this process."""
+        """Take over what earlier processes recorded in the ledger."""
         for name, history in histories.items():
             self._generations[name] = history.declared.generation
             last = history.last_session

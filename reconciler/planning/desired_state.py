@@ -200,7 +200,7 @@ def _is_same(
     chosen: ChosenDestination,
     effective: CollectorSpec,
 ) -> bool:
-    """Whether nothing can have changed. A collector with a problem is always made anew."""
+    """Return whether nothing can have changed. A collector with a problem is always made anew."""
     return (
         previous.effective is effective  # so the declared one is the same, too
         and previous.destination is chosen.spec

@@ -71,7 +71,7 @@ def _page(control: ControlService, rules: AccessRules) -> ASGIApp:
 
 
 def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:
-    """Return an application that is made when somebody first asks it something."""
+    """Return an application that is made with the first request for it."""
     made: list[ASGIApp] = []
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +83,8 @@ def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:
 
 
 def trusted(app: ASGIApp) -> ASGIApp:
-    """Return the application for the control socket: whoever can open it may do everything."""
+    """Return the application for the control socket. A process that can open the socket may do
+    everything."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         scope["principal"] = SOCKET

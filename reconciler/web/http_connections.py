@@ -34,7 +34,7 @@ class HttpConnection(H11Protocol):
     def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self.since = self.loop.time()
-        """Since when the client is waited for."""
+        """When waiting for the client began."""
         self._deadline: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
 
@@ -155,8 +155,8 @@ class HttpServer(uvicorn.Server):
                 opened.close()
 
     async def _pause(self, error: OSError) -> None:
-        """Wait after a failed accept, mostly for want of descriptors. It is logged once until it is
-        over."""
+        """Wait after a failed accept, most often because no descriptors are left. It is logged
+        once until it is over."""
         if not self._refusal:
             self._refusal = error.strerror or type(error).__name__
             log.error("the API takes no connections for now", error=self._refusal)

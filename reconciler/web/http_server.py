@@ -27,7 +27,7 @@ SOCKET = "control.sock"
 _CLIENTS = 64
 """Connections at once on TCP; on the socket `collect --wait` has one for each session besides."""
 _FOR_PROBES = 16
-"""Those of TCP that no event stream takes."""
+"""Connections of TCP that are kept free of event streams."""
 
 
 class ListenRefused(CollectorError):

@@ -49,7 +49,7 @@ _STATUSES: Mapping[type, int] = {
     ManifestNotWritten: 503,
     CollectorError: 409,
 }
-"""By the type of an error, or one that it is derived from."""
+"""Statuses by the type of an error, or a type that it is derived from."""
 
 
 def problem(

@@ -76,7 +76,7 @@ class MountProtection:
     """Protects the mailboxes of one destination, for one session."""
 
     def __init__(self, memory: MountMemory | None, template: MailboxPathTemplate) -> None:
-        """Without `memory`, only mounts count that this object has seen."""
+        """Take the parts. Without `memory`, only mounts count that this object has seen."""
         self._lasting = memory is not None
         self._memory: MountMemory = memory or MountsInMemory()
         self._template = template

@@ -149,7 +149,8 @@ def _destinations(
 
 
 def _shared(manifests: Iterable[ManifestSummary]) -> _Found:
-    """Collectors that read the same folder: told once for each, of the first other one."""
+    """Yield a diagnostic for each collector that reads a folder which another one reads; it
+    names the first other one."""
     accounts: dict[str, list[ManifestSummary]] = defaultdict(list)
     for one in manifests:
         if one.mailbox is not None:
@@ -188,7 +189,8 @@ def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Rea
 
 
 def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
-    """One consent that several use, and one that the next push takes away."""
+    """Yield diagnostics about a refresh token that several collectors use, or that the next push
+    would replace."""
     users: dict[str, list[ManifestSummary]] = defaultdict(list)
     for one in manifests:
         if one.refresh_token is not None:
@@ -220,8 +222,8 @@ def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
 
 
 def _in_linked_worktree(path: str) -> bool:
-    """Whether a link leads to a work tree whose `.git` is a file, as git-sync lays them out: a push
-    makes a new one, and changes the link."""
+    """Return whether a link leads into a linked work tree, whose `.git` is a file, as git-sync
+    makes them. A push replaces such a tree."""
     given = os.path.dirname(path)  # noqa: PTH120  # paths are text here
     directory = os.path.realpath(given)
     if directory == given:

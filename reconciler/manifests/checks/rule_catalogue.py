@@ -132,5 +132,5 @@ WARNINGS = frozenset(
 
 
 def page(rule: str) -> str:
-    """A rule's page in the source."""
+    """Return the path of a rule's page in the source."""
     return f"docs/rules/{rule}.md"

@@ -1,7 +1,7 @@
-"""What protects the daemon where a browser, or any user of this machine, can reach it: on TCP.
+"""The guard before the routes on TCP, which browsers and all users of this machine can reach.
 
-Any local user can connect, and so can a program that asks an address of somebody else's choice.
-Everything but the probes, the metrics and the login needs a token or a session (hazard W5).
+Any local user can connect. So can a program that was sent here by an address of somebody else's
+choice. Everything but the probes, the metrics and the login needs a token or a session (hazard W5).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from reconciler.web.access.trusted_proxy import without_identity
 from reconciler.web.problem_details import problem
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What is served to everybody, without a look at who asks."""
+"""Paths that are served to everybody, without a token."""
 OPEN = frozenset({"/login", "/language"})
-"""And pages that are, besides those below `/login/` and `/consent/`."""
+"""Pages that are served to everybody, besides those below `/login/` and `/consent/`."""
 SAFE = frozenset({"GET", "HEAD"})
 _API = ("/api/", "/openapi.json", "/-/")
 _BEARER = {"WWW-Authenticate": "Bearer"}
@@ -36,9 +36,9 @@ _BUSY = problem(
 
 
 class AccessGuard:
-    """Passes on requests that are for this server, each with its principal in the scope. Refuses
-    the others with a problem, or sends a browser to the login. At most `most` requests are answered
-    at once, besides probes."""
+    """An ASGI application that passes on permitted requests, each with its principal in the
+    scope. It refuses the others with a problem, or sends a browser to the login. At most `most`
+    requests are answered at once, besides probes."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules, most: int) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class AccessGuard:
         self._most = most
         self._serving = 0
         self._told = ""
-        """What was last logged of a file of tokens that cannot be used."""
+        """The last logged reason why the file of tokens cannot be used."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,8 +66,8 @@ class AccessGuard:
             await self._counted(scope, receive, passed)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request. Streams last, and who may see something may open many of them: the rest
-        of the connections is for the probes."""
+        """Serve a request, if there is room. A stream stays open, and a client may open many, so
+        a part of the connections is kept for the probes."""
         self._serving += 1
         try:
             await self._app(scope, receive, send)
@@ -75,7 +75,8 @@ class AccessGuard:
             self._serving -= 1
 
     def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the answer to a request that is not taken from anybody."""
+        """Return the refusal of a request that is refused whoever sends it; None where it is
+        not."""
         if "content-length" in headers and "transfer-encoding" in headers:
             # a proxy in front may have found the request's end elsewhere (RFC 9112, section 6.3)
             refusal = problem(
@@ -143,7 +144,8 @@ def _is_probe(path: str) -> bool:
 
 
 def wants_page(headers: Headers) -> bool:
-    """Return whether a browser asks for a page; others get problems, not pages."""
+    """Return whether a browser asks for a page. Other requests are refused with a problem, not a
+    page."""
     return "text/html" in headers.get("accept", "")
 
 
@@ -153,8 +155,8 @@ def is_api(path: str) -> bool:
 
 
 def _is_forged(headers: Headers, who: Principal) -> bool:
-    """Return whether a request lacks the token that only our own pages know. A program behind a
-    proxy needs none: no page can make it send something."""
+    """Return whether a request lacks the CSRF token, which only our own pages know. A program
+    behind a proxy needs none, because no page can make it send something."""
     if not who.csrf or (who.how == "proxy" and not sent_by_browser(headers)):
         return False
     return not who.sent_by_own_page(headers.get("x-csrf-token", ""))

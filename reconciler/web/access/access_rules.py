@@ -1,4 +1,4 @@
-"""What decides over access, in one piece: tokens, sessions, limits, proxies, origins."""
+"""The parts that decide on access: tokens, sessions, limits, proxies, origins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TooManyTries(Exception):
         self.pause = pause
 
     def answer(self) -> Response:
-        """Return the problem that says so (RFC 6585, section 4)."""
+        """Return the answer 429 (RFC 6585, section 4)."""
         return problem(
             429,
             "TooManyRequests",
@@ -38,8 +38,8 @@ class TooManyTries(Exception):
 
 
 class AccessRules(Struct, frozen=True):
-    """What the guard and the login page go by. `secure`: browsers come by HTTPS, so cookies are
-    sent by that alone."""
+    """The rules that the guard and the login page apply. `secure`: browsers come by HTTPS, so
+    cookies are sent over HTTPS only."""
 
     tokens: TokenFile
     sessions: LoginSessions
@@ -50,7 +50,7 @@ class AccessRules(Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: Settings) -> AccessRules:
-        """Return what the settings say."""
+        """Return the rules that the settings give."""
         tokens = TokenFile(settings.token_file)
         return cls(
             tokens,
@@ -68,10 +68,10 @@ class AccessRules(Struct, frozen=True):
         return "__Host-mailcollector-session" if self.secure else "mailcollector-session"
 
     def token(self, address: str, secret: str) -> ApiToken | None:
-        """Return the token that this is; None for a wrong one.
+        """Return the token with this text; None for a wrong one.
 
-        A right one is taken during a pause as well: others at the same address, or behind the same
-        proxy, lock nobody out. It ends the pause. Raises TooManyTries, TokenRefused.
+        A right one is accepted during a pause as well, and ends it: wrong tries from the same
+        address, or behind the same proxy, lock nobody out. Raises TooManyTries, TokenRefused.
         """
         found = self.tokens.find(secret)
         if found is not None:

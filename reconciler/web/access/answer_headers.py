@@ -1,4 +1,4 @@
-"""The headers that every answer on TCP has, so that a browser makes nothing else of it."""
+"""The security headers of every answer on TCP."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
-"""What an answer says where its handler did not say something else. A page has a policy of its own
-that lets it have scripts and styles."""
+"""The headers of an answer whose handler set none. A page has a policy of its own that allows
+its scripts and styles."""
 
 
 def hardened(send: Send) -> Send:

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from msgspec import Struct
 
 FREE = 5
-"""Failures without a pause."""
+"""Failures of an address that cause no pause."""
 MANY = 100
-"""Failures from all addresses within a minute that take the other free tries away."""
+"""Failures from all addresses within a minute, after which each address has one failure without
+a pause."""
 _FORGOTTEN = 60.0
 """Seconds after the last failure, or after its pause, when it is forgotten."""
 _FIRST = 1.0
@@ -31,7 +32,7 @@ _ADDRESSES = 4096
 class _Failures(Struct):
     count: int
     until: float
-    """No further try is taken before."""
+    """When the next wrong token is looked at."""
 
 
 class LoginLimits:
@@ -44,8 +45,8 @@ class LoginLimits:
         """All failures of a minute, and its end."""
 
     def pause(self, address: str) -> int:
-        """Return the seconds, rounded up, until a wrong token from this address is looked at again;
-        0 is now."""
+        """Return the seconds, rounded up, until a wrong token from this address is looked at
+        again. 0: at once."""
         found = self._current(_group(address))
         return max(0, math.ceil(found.until - self._clock())) if found else 0
 

@@ -31,17 +31,18 @@ class LoginSessions:
     def __init__(self, tokens: TokenFile) -> None:
         self._tokens = tokens
         self._fallback = secrets.token_hex(32)
-        """The key where the file of tokens has none: it is mounted read-only. Sessions then end
-        with the process."""
+        """The key to sign with where the file of tokens has none, because it is mounted
+        read-only. Sessions then end with the process."""
         self._used: dict[str, None] = {}
-        """The random parts of what cannot be used again, oldest first. It ends with the process."""
+        """The random parts of used links and ended sessions, oldest first. They are forgotten
+        with the process."""
 
     def cookie(self, token: ApiToken) -> str:
         """Return the value of the cookie of a new session."""
         return self._serializer(_SESSION).dumps([token.name, token.hash[-16:], secrets.token_hex()])
 
     def principal(self, cookie: str) -> Principal | None:
-        """Return whose session this is; None if it is none, or over."""
+        """Return whose session a cookie is; None for a wrong or an old one."""
         found = self._loaded(_SESSION, cookie, LIFETIME)
         token = self._tokens.named(found[0]) if found else None
         if found is None or token is None or not token.hash.endswith(found[1]):
@@ -51,7 +52,7 @@ class LoginSessions:
         return Principal(token.name, token.role, "session", self._csrf(found[2]))
 
     def end(self, cookie: str) -> None:
-        """End the session of a cookie, wherever a copy of it is."""
+        """End the session of a cookie, and of every copy of it."""
         if found := self._loaded(_SESSION, cookie, LIFETIME):
             self._use(found[2])
 
@@ -64,7 +65,7 @@ class LoginSessions:
         return self._serializer(_LINK).dumps([token.name, token.hash[-16:], secrets.token_hex()])
 
     def redeem(self, link: str) -> ApiToken | None:
-        """Return the token of a link that was not used before; None else."""
+        """Return the token's name in a link that was not used before; None for any other."""
         found = self._loaded(_LINK, link, LINK_LIFETIME)
         if found is None or found[2] in self._used:
             return None
@@ -78,11 +79,11 @@ class LoginSessions:
             del self._used[next(iter(self._used))]
 
     def seal(self, purpose: str, *parts: str) -> str:
-        """Return a signed text of these parts, for another purpose than logging in."""
+        """Return these parts as a signed text, for another purpose than logging in."""
         return self._serializer(purpose).dumps(list(parts))
 
     def unseal(self, purpose: str, text: str, lifetime: int) -> tuple[str, ...]:
-        """Return the parts of what was sealed; nothing where that is not ours, or too old."""
+        """Return the parts of a signed text; none where it is not ours, or too old."""
         try:
             found = self._serializer(purpose).loads(text, max_age=lifetime)
         except BadData:

@@ -1,8 +1,8 @@
-"""One-time links for the owners of mailboxes: who has one sets the password of one collector, or
-consents, and can do nothing else.
+"""One-time links for the owners of mailboxes. The owner of one collector's mailbox sets its
+password or consents, and can do nothing else.
 
-A link is signed, not stored. It holds a digest of the secret file's stamp: once something is
-written there the link is void, also after a restart.
+A link is signed, not stored. It holds a digest of the secret file's stamp. So it is void once
+something is written there, also after a restart.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class OwnerLinks:
         return self._sessions.seal(_PURPOSE, collector, _digest(stamp))
 
     def collector(self, link: str) -> str | None:
-        """Return whose link this is; None if it is none, or too old. It may be used: see
-        `is_fresh`."""
+        """Return whose link this is; None for a wrong or an old one. Whether it was used
+        already: see `is_fresh`."""
         found = self._sessions.unseal(_PURPOSE, link, LIFETIME)
         return found[0] if found and len(found) == 2 else None
 

@@ -8,14 +8,14 @@ from reconciler.log import log
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHANGES_NOTHING = frozenset({"/form/preview"})
-"""Paths of requests that are sent while somebody types."""
+"""Paths to which the page sends requests while somebody types."""
 
 
 def logged(scope: Scope, send: Send) -> Send:
     """Return a `send` that logs who asked, with the status of the answer.
 
-    A request of nobody is not logged: it changes nothing, and anybody could fill the log. Neither
-    are queries, headers and bodies: they may hold secrets.
+    A request without a principal is not logged: it changes nothing, and anybody could fill the log.
+    Queries, headers and bodies are not logged, because they may hold secrets.
     """
     if scope["method"] in _READING or scope["path"] in _CHANGES_NOTHING:
         return send

@@ -1,8 +1,9 @@
-"""Which names this server answers to, and which pages may send requests to it (hazards W2, W3).
+"""The names that this server answers to, and the pages that may send requests to it (hazards W2,
+W3).
 
-A page of a foreign site can make a browser send requests here, and by a name that it controls even
-read the answers. A name that leads anywhere is thus no Host of ours; an address that the connection
-was made to is one, because no foreign page has that origin.
+A foreign page can make a browser send requests here. Under a name that its owner controls it could
+even read the answers. So only declared names are accepted as Host. The address of the connection is
+accepted as well, because no foreign page has that origin.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class RequestOrigins:
         return name in self._hosts or bool(server and name and name == server[0])
 
     def is_foreign(self, headers: Headers) -> bool:
-        """Return whether a browser says that another site's page sends this."""
+        """Return whether the request comes from another site's page, as the browser reports."""
         site, told = headers.get("sec-fetch-site", "none"), headers.get("origin")
         if site not in {"same-origin", "none"}:
             return True
@@ -53,7 +54,7 @@ class RequestOrigins:
 
 
 def sent_by_browser(headers: Headers) -> bool:
-    """Return whether a request has what browsers send along, and programs do not."""
+    """Return whether a request has headers that browsers send and programs do not."""
     return any(name in headers for name in ("origin", "sec-fetch-site", "sec-fetch-mode", "cookie"))
 
 

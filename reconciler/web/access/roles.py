@@ -1,4 +1,4 @@
-"""Roles, and who asks."""
+"""Roles and principals."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Role(StrEnum):
 
     VIEW = "view"
     OPERATE = "operate"
-    """Also: collect, check, enable, disable, unpark."""
+    """view, and: collect, check, enable, disable, unpark."""
     EDIT = "edit"
-    """Also: add, change, delete, clear."""
+    """operate, and: add, change, delete, clear."""
 
     def includes(self, other: Role) -> bool:
         """Return whether this role may do what `other` may."""
@@ -28,33 +28,34 @@ _ORDER = list(Role)
 
 
 class Principal(Struct, frozen=True):
-    """Who asks. `name` is a token's name, or the user's that a trusted proxy told. `how` is
-    `socket`, `token`, `session` or `proxy`."""
+    """Who sends a request. `name` is a token's name, or that of a user whom a trusted proxy
+    names. `how` is `socket`, `token`, `session` or `proxy`."""
 
     name: str
     role: Role
     how: str
     csrf: str = ""
-    """What a form of this browser session must send along; "" where none is needed."""
+    """The CSRF token that a form of this browser session must send; "" where none is needed."""
 
     def sent_by_own_page(self, sent: str) -> bool:
-        """Return whether `sent` is what a page of this session sends along (hazard W2). It takes
-        as long for each wrong text."""
+        """Return whether `sent` is the CSRF token of this session (hazard W2). The comparison
+        takes equally long for each wrong text."""
         return hmac.compare_digest(sent.encode(), self.csrf.encode())
 
 
 SOCKET = Principal("the control socket", Role.EDIT, "socket")
-"""Whoever can open the control socket (mode 0600) acts as the daemon's user."""
+"""The principal of the control socket (mode 0600): it acts as the daemon's user."""
 
 
 def principal(request: HTTPConnection) -> Principal | None:
-    """Return who asks; None where nobody has to say so (the probes, the login page)."""
+    """Return who sends the request; None where it needs no principal (the probes, the login
+    page)."""
     found: Principal | None = request.scope.get("principal")
     return found
 
 
 def require_role(request: HTTPConnection, role: Role) -> Principal:
-    """Return who asks, where that role suffices. Raises HTTPException 401 or 403."""
+    """Return who sends the request, if the role suffices. Raises HTTPException 401 or 403."""
     who = principal(request)
     if who is None:
         raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})

@@ -1,8 +1,8 @@
 """The file of tokens: names, roles and hashes, never the tokens themselves.
 
-A token has 256 random bits. So one round of SHA-256 suffices: nobody guesses what it is the hash
-of, and a request costs no slow hash. The file also holds the key that browser sessions are signed
-with; who can read it can act as anybody, so its mode is 0600.
+A token has 256 random bits, so nobody can guess it from its hash. One round of SHA-256 suffices,
+and a request costs no slow hash. The file also holds the key that browser sessions are signed with.
+Its mode is 0600, because a reader can act as anybody.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role
 
 PREFIX = "mct_"
-"""Begins every token, so that scanners for leaked secrets can tell one."""
+"""The start of every token, by which scanners recognise leaked ones."""
 _NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}", re.ASCII)
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORTEST_KEY = 32
@@ -57,8 +57,8 @@ class _TokenList(Struct, frozen=True, rename="camel"):
 
 
 class TokenFile:
-    """The tokens at `path`. Another process may change the file at any time: each look reads it
-    again where its signature differs. All methods raise TokenRefused for a file that cannot be
+    """The tokens at `path`. Another process may change the file at any time, so it is read again
+    whenever its signature differs. All methods raise TokenRefused for a file that cannot be
     used."""
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class TokenFile:
         return tuple(sorted(self._current().tokens, key=lambda token: token.name))
 
     def find(self, secret: str) -> ApiToken | None:
-        """Return the token that this is; None if there is none."""
+        """Return the token with this text; None if there is none."""
         wanted, found = _hash(secret), None
         for token in self._current().tokens:  # every one, in the same time
             if hmac.compare_digest(token.hash, wanted):
@@ -137,7 +137,7 @@ class TokenFile:
         self._seen = ()
 
     def _current(self) -> _TokenList:
-        """Return the content, read again only where the file is another one than before."""
+        """Return the content. The file is read again only if it differs from the one before."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -170,7 +170,8 @@ class TokenFile:
         return data
 
     def _require_ours(self, status: os.stat_result) -> None:
-        """Raise TokenRefused for what is no file, or one that others may write."""
+        """Raise TokenRefused for something that is no file, and for a file that others may
+        write."""
         if not stat.S_ISREG(status.st_mode):
             raise TokenRefused(f"{self.path} is no file")
         if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid(), self._owner()}:
@@ -189,8 +190,8 @@ def _hash(secret: str) -> str:
 
 
 def _decoded(data: bytes | None, path: Path) -> _TokenList:
-    """Return the content. Raises TokenRefused. The text is not quoted: it holds hashes and a
-    key."""
+    """Return the content of the file's text. Raises TokenRefused, without the text: it holds
+    hashes and a key."""
     if data is None:
         return _TokenList()
     try:

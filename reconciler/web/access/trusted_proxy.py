@@ -1,4 +1,4 @@
-"""What a trusted proxy says of its client: who it is, and where it came from."""
+"""The headers in which a trusted proxy names its client: the user, and the address."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _ROLE = "x-mailcollector-role"
 _FROM = "x-forwarded-for"
 _LONGEST = 128
 _HOPS = 16
-"""Hops of a request that are looked at."""
+"""Hops of a request that are looked at, at most."""
 _IDENTITY = frozenset(name.encode() for name in (*_USER, _ROLE, _FROM))
 
 
 class TrustedProxies:
-    """The addresses and networks whose headers are believed. Headers of others are not read."""
+    """The addresses and networks of trusted proxies. Headers of others are ignored."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self._networks = [ipaddress.ip_network(one) for one in addresses]
 
     def trusts(self, address: str) -> bool:
-        """Return whether this address is one of them."""
+        """Return whether this address is a trusted proxy's."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:
@@ -59,7 +59,7 @@ class TrustedProxies:
 
 
 def without_identity(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers without those of proxies: behind the guard nobody goes by them."""
+    """Return the headers without those of proxies, which nothing behind the guard may use."""
     return [(name, value) for name, value in headers if name.lower() not in _IDENTITY]
 
 

@@ -20,7 +20,7 @@ _FORCE = Parameter("force", "Also where the server asked for a pause or refused 
 
 
 class CollectorActions:
-    """What is asked for of one collector."""
+    """The operations on one collector."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control

@@ -72,7 +72,7 @@ _SUMMARY = {
 
 
 class CollectorResources:
-    """What is read of collectors."""
+    """The operations that read collectors."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
@@ -206,7 +206,7 @@ def _dumped(found: Iterable[Shown]) -> list[dict[str, Any]]:
 
 
 def projected(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
-    """Return only these fields of an item; a field that is not there is left out."""
+    """Return only these fields of an item. A missing field is left out."""
     kept: dict[str, Any] = {}
     for path in fields:
         at, into = item, kept

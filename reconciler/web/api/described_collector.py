@@ -1,4 +1,4 @@
-"""One collector as the API gives it: its manifest as declared, and all that is known besides."""
+"""The API's answer about one collector: its manifest as declared, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ async def described(
     more: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a collector: where the request accepts YAML, its document, else everything.
-
-    The ETag is that of the manifest. `more`: further members.
-    """
+    """Return a collector: its document where the request accepts YAML, else everything. The ETag
+    is that of the manifest. `more`: further members."""
     found = await _declared(control, name)
     if found is not None and wants_yaml(request):
         return Response(found.text, status, {**(headers or {}), **etag(found)}, YAML)

@@ -22,9 +22,9 @@ from reconciler.web.api.json_answers import event, event_answer
 from reconciler.web.api.operations import Operation, Parameter
 
 _STILL_THERE = 15.0
-"""Seconds of silence after which an event stream says that it is alive."""
+"""Seconds of silence after which an event stream sends a sign of life."""
 _AT_ONCE = 50
-"""Events of one piece: after each, others in the process have their turn."""
+"""Events that are sent at once; after them, other tasks have their turn."""
 _PAUSE = 0.1
 """Seconds in which changes gather before they are sent."""
 
@@ -92,7 +92,7 @@ class EventStream:
 
 
 def _drawing(fields: str) -> Callable[[ShownCollector], str]:
-    """Return what makes the JSON of a collector: whole, or these fields of it."""
+    """Return the function that makes the JSON of a collector, with all fields or with these."""
     if not fields:
         return lambda collector: collector.model_dump_json(by_alias=True)
     if fields == "metadata.name":  # what the page asks for: nothing else is drawn for that

@@ -1,4 +1,4 @@
-"""What requests that change a manifest send: a manifest as JSON or YAML, and `If-Match`."""
+"""Reading requests that change a manifest: the manifest as JSON or YAML, and `If-Match`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ACCEPTED = "application/json, application/yaml"
 
 
 class _BadBody(ValueError):
-    """A body that is no manifest in JSON. The message says why."""
+    """The body is no manifest in JSON. The message says why."""
 
 
 async def manifest_of(request: Request) -> str | Mapping[str, Any]:

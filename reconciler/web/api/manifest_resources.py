@@ -61,7 +61,7 @@ _ERRORS = (400, 404, 409, 412, 422, 503)
 
 
 class ManifestResources:
-    """What changes the files of manifests."""
+    """The operations that change manifest files."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
@@ -192,6 +192,6 @@ def _etag(before: DeclaredManifest | None) -> dict[str, str]:
 
 
 def _git(done: AppliedChange) -> dict[str, str]:
-    """Return what the answer tells of git, where a commit was asked for."""
+    """Return the members of the answer about git, if a commit was asked for."""
     told = {"commit": done.commit, "trouble": done.trouble}
     return {key: text for key, text in told.items() if text}

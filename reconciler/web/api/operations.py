@@ -1,5 +1,5 @@
-"""What an operation of the API is. One table of them makes the routes, the checks of roles and the
-OpenAPI document, so that these cannot differ."""
+"""Operations of the API. The routes, the checks of roles and the OpenAPI document are made from
+one table of them, so these cannot differ."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ FLAG: Mapping[str, Any] = {"type": "boolean", "default": False}
 class Operation(Struct, frozen=True):
     """One method of one path.
 
-    `role`: what it needs; None is open to everybody. `query`: the parameters that it knows.
-    `body`, `answer`: the pydantic model, or a JSON Schema, of what it takes and gives; None is
-    nothing. `status`: of its answer where all goes well; `also`: what it gives with another status
-    where all goes well; `errors`: the statuses of its problems.
-    `media_type` is that of the answer, `body_types` those of the body. `headers`: the headers that
-    it reads, as parameters of OpenAPI.
+    `role`: the role that it needs; None is open to everybody. `query`: its parameters. `body`,
+    `answer`: the pydantic model or JSON Schema of the request and of the answer; None: no content.
+    `status`: that of success; `also`: answers of success with another status; `errors`: the
+    statuses of its problems. `media_type` is that of the answer, `body_types` those of the body.
+    `headers`: those that it reads, as parameters of OpenAPI.
     """
 
     method: str

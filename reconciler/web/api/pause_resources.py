@@ -1,4 +1,4 @@
-"""Pausing the whole service over the API, and letting it go on."""
+"""The operations that pause the whole service, and resume it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAUSE = {
 
 
 class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why the service is to pause. `by`: whoever asks over the control socket, which knows no
+    """The body of a request to pause. `by`: who asks, over the control socket, which knows no
     names."""
 
     reason: str = ""
@@ -29,7 +29,7 @@ class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PauseResources:
-    """What is asked of the service's pause."""
+    """The operations of the service's pause."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control

@@ -26,8 +26,9 @@ _NAME = re.compile(NAME)
 
 
 class DaemonPaths(Struct, frozen=True):
-    """The directories of this daemon, and which collectors have metrics of their own. `tokens` is
-    the file of tokens; `page`: where the page is, "" where it is not served."""
+    """The facts about this daemon that do not change: its directories, and which collectors have
+    metrics of their own. `tokens` is the file of tokens. `page`: where the page is, "" where it
+    is not served."""
 
     manifests: Path
     state_dir: Path
@@ -37,7 +38,7 @@ class DaemonPaths(Struct, frozen=True):
 
 
 class ServiceResources:
-    """What is asked of the whole service."""
+    """The operations on the whole service."""
 
     def __init__(self, control: ControlService, paths: DaemonPaths) -> None:
         self._control = control

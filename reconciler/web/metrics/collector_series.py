@@ -16,13 +16,13 @@ MOST_IN_FULL = 1000
 """Collectors up to which all have series of their own unless `--metrics` says otherwise."""
 _UNWELL = {CollectorState.STALLED, CollectorState.FAILING}
 Reading = Callable[[Status], float | None]
-"""None: there is nothing to say yet."""
+"""Returns None where there is no value yet."""
 
 
 def chosen(
     collectors: Sequence[ShownCollector], mode: MetricsMode | None
 ) -> Sequence[ShownCollector]:
-    """Return those that get series of their own."""
+    """Return the collectors that get series of their own."""
     if mode is None:
         mode = "all" if len(collectors) <= MOST_IN_FULL else "unhealthy"
     if mode == "none":

@@ -17,7 +17,7 @@ from reconciler.web.metrics.service_series import service_series
 
 
 class MetricsFacts(Collector):
-    """What is told beside the snapshot: the version, the ledger's size, and for whom there are
+    """Facts besides the snapshot: the version, the ledger's size, and which collectors have
     series of their own."""
 
     def __init__(

@@ -25,7 +25,8 @@ class MetricsResource:
         self._drawing = ThreadPool("metrics", 1)
         self._scraping = asyncio.Lock()
         self._scrapes: dict[str, asyncio.Task[tuple[bytes, str]]] = {}
-        """Those that were not begun yet, by their `Accept`: who asks meanwhile gets the same."""
+        """Answers that were not begun yet, by their `Accept`. Requests that come meanwhile get
+        the same one."""
 
     def operations(self) -> list[Operation]:
         return [

@@ -65,12 +65,12 @@ def _counted(figures: ServiceFigures) -> Iterator[Metric]:
 
 
 class _Sums:
-    """What all collectors come to."""
+    """The sums over all collectors."""
 
     def __init__(self, collectors: Sequence[ShownCollector], now: datetime) -> None:
         self.states: Counter[tuple[str, CollectorState]] = Counter()
         self.unserved: Counter[str] = Counter()
-        """By provider."""
+        """The sums by provider."""
         self.hosts: set[tuple[str, int]] = set()
         self.destinations: set[str] = set()
         self.held = self.stale = self.parked = self.failing = self.left = 0
@@ -128,7 +128,8 @@ def _of_all(sums: _Sums) -> Iterator[Metric]:
 
 
 def _is_ready(collector: ShownCollector) -> bool:
-    """Whether it collects. A last good version does, although its collector is stalled."""
+    """Return whether a collector collects. It does so with a last good version, although it is
+    stalled."""
     return any(one.type == "Ready" and one.status == "True" for one in collector.status.conditions)
 
 

@@ -1,4 +1,4 @@
-"""What a click on Delete or Clear will do, before it is done."""
+"""Previews of deleting and clearing collectors: what will happen."""
 
 from __future__ import annotations
 

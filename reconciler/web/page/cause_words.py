@@ -47,7 +47,7 @@ _TO_DO = {
 
 
 class CauseButton(Struct, frozen=True):
-    """A button. `path` is where it leads: by GET, or by POST with the names of the collectors."""
+    """A button: a link to `path`, or a form that posts the collectors' names to it."""
 
     text: str
     path: str

@@ -1,4 +1,4 @@
-"""What a check says, in the reader's language, where that is known."""
+"""The sentences of a check's report, in the reader's language where there is a translation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A form of a collector between two requests: what it shows, what somebody changed in it, and the
-change of the manifest that this makes."""
+"""The state of a collector's form between two requests: what it shows, what somebody changed in
+it, and the change of the manifest that follows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIRST_TYPE = "imap"
 
 
 class FormOutdated(CollectorError):
-    """What a form sends of the manifest that it was loaded from is none."""
+    """A form does not send the text of the manifest that it was loaded from."""
 
     reason = "FormOutdated"
 
@@ -90,7 +90,7 @@ class CollectorForm(Struct):
 
     @property
     def mode_changed(self) -> bool:
-        """Whether somebody chose another way to collect."""
+        """Whether somebody chose another way to collect than the manifest has."""
         return self.values.get(MODE) != self.loaded.get(MODE)
 
     def change(self, file: str | None = None) -> ManifestChange:
@@ -155,7 +155,7 @@ async def sent_form(
 
 
 def read_again(control: ControlService, form: CollectorForm, values: Values) -> CollectorForm:
-    """Let the form hold these values, and read them into its data."""
+    """Put these values into the form, and read them into its data."""
     form.values = form.loaded | values
     sent = values
     if form.is_new and values.get(TEMPLATE) and not values.get(SERVER):

@@ -1,4 +1,4 @@
-"""A name for a new collector, made from what people call it: a DNS label, whatever its script."""
+"""Making a collector's name from its title: a DNS label, whatever the title's script."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _label(title: str) -> str:
 
 
 def _latin(letter: str) -> str | None:
-    """Return a letter in Latin ones; None where its sound is not known."""
+    """Return the Latin letters for a letter; None where its sound is not known."""
     if letter.isascii():
         return letter
     if letter in _LETTERS:

@@ -1,4 +1,4 @@
-"""The rows of the list: what one shows of a collector, ready for the template."""
+"""The rows of the list, ready for the template."""
 
 from __future__ import annotations
 

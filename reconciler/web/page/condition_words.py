@@ -1,4 +1,4 @@
-"""Conditions in plain words: what is the matter, since when, and what to do."""
+"""Conditions in plain words: the problem, since when, and what to do."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ConditionWords(Struct, frozen=True):
 
 
 def condition_words(collector: ShownCollector, language: Language) -> Iterator[ConditionWords]:
-    """Yield what the conditions say. A problem that two of them have is told once."""
+    """Yield the conditions in plain words. A problem that two of them report appears once."""
     by_type = {one.type: one for one in collector.status.conditions}
     ready, stalled = by_type.get("Ready"), by_type.get("Stalled")
     is_stalled = stalled is not None and stalled.status == "True"
@@ -106,7 +106,7 @@ def advice(reason: str, language: Language) -> str:
 def _ready(
     found: Condition, collector: ShownCollector, language: Language, *, stalled: bool
 ) -> ConditionWords:
-    """Return the condition Ready. `stalled`: and it does not go on by itself."""
+    """Return the condition Ready. `stalled`: the collector does not go on by itself."""
     if found.status == "True":
         return _words(found, "good", language.gettext("Mail is collected"))
     if found.reason == PAUSED:

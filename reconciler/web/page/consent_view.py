@@ -1,4 +1,4 @@
-"""Access to a mailbox: the consent of its owner by OAuth2, or a password that only they see."""
+"""Pages for the owner of a mailbox: consent by OAuth2, or a password that only the owner sees."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from reconciler.web.page.page_routes import PageRoute, form_of
 from reconciler.web.page.pending_consents import PATIENCE, PendingConsent, PendingConsents
 
 COOKIE = "mailcollector-consent"
-"""Binds a consent to its browser. SameSite is Lax: the browser comes back from another site."""
+"""The cookie that binds a consent to its browser. SameSite is Lax, because the browser comes
+back from another site."""
 _BACK = "/consent/return"
 
 
 class ConsentView:
-    """The pages of a consent, and those of a mailbox's owner."""
+    """The pages of a consent, and those for a mailbox's owner."""
 
     def __init__(self, control: ControlService, rules: AccessRules) -> None:
         self._control = control
@@ -131,8 +132,8 @@ class ConsentView:
         return answer
 
     async def come_back(self, request: Request) -> Response:
-        """Answer a browser that comes back from the provider. It brings no session: the request is
-        another site's."""
+        """Answer a browser that comes back from the provider. It sends no session, because
+        another site's page leads here."""
         given = request.query_params
         found = self._pending.take(given.get("state", ""), request.cookies.get(COOKIE, ""))
         texts = language_of(request)

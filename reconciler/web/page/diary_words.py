@@ -1,4 +1,4 @@
-"""What happened to a collector, and why its messages wait, in plain words."""
+"""Plain words for what happened to a collector, and for why its messages wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the form's templates are given."""
+"""The variables of the form's templates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ from reconciler.web.page.schema_fields import SchemaField, value_text
 def form_context(
     form: CollectorForm, language: Language, *, show_problems: bool = False
 ) -> dict[str, Any]:
-    """Return what the form itself shows. Its problems appear when somebody asked for something."""
+    """Return the variables of the form itself. Problems are shown once somebody has clicked a
+    button."""
     found = [_worded(one, language) for one in _problems(form)] if show_problems else []
     by_field: dict[str, list[FormProblem]] = {}
     for one in found:

@@ -1,5 +1,7 @@
-"""What the form asks for: the fields that everybody needs, in their order, and all others, as the
-schema tells them. Reads a manifest into the form's values, and what was sent into a manifest."""
+"""The fields of the form: those that everybody needs, in their order, and all others of the schema.
+
+This module reads a manifest into the form's values, and a sent form into a manifest.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from reconciler.web.page.form_values import NotReadable, typed_value
 from reconciler.web.page.schema_fields import Keys, SchemaField, value_text
 
 Values = dict[str, str]
-"""What the form shows, by the names of its fields."""
+"""The values of the form, by the names of its fields."""
 Data = dict[str, Any]
 """A manifest as plain data."""
 
@@ -50,8 +52,8 @@ class FormReading(Struct):
 
 
 def shown_values(fields: SchemaField, data: Data, inherited: Data) -> Values:
-    """Return what the form shows of a manifest. `inherited` is where values come from that it does
-    not declare itself: its template. Fields under "More" then stay empty."""
+    """Return the form's values of a manifest. `inherited`: the values of its template, which the
+    manifest does not declare itself. Fields under "More" stay empty then."""
     values: Values = {}
     for leaf in fields.leaves():
         value = at(data, leaf.keys)
@@ -96,7 +98,7 @@ def read_form(fields: SchemaField, sent: Values, loaded: Values, present: Data) 
 
 
 def _read_tls(data: Data, sent: Values, loaded: Values) -> None:
-    """Take over "Use SSL", unless the field under "More" says it more exactly."""
+    """Apply "Use SSL", unless the field under "More" says it more exactly."""
     chosen = sent.get(TLS, loaded[TLS])
     if sent[SSL] == loaded[SSL] or chosen != loaded[TLS]:
         return
@@ -207,7 +209,8 @@ def put(data: Data, keys: Keys, value: Any) -> None:
 
 
 def under_more(group: SchemaField) -> Iterator[SchemaField]:
-    """Yield what stands under "More": fields, then groups, without those that are asked anyway."""
+    """Yield the fields and then the groups under "More", without those that the form asks for
+    anyway."""
     yield from (one for one in group.fields if one.shape != "group" and one.name not in ASKED)
     for one in group.fields:
         if one.shape == "group" and (below := tuple(under_more(one))):

@@ -1,5 +1,4 @@
-"""What the form calls the fields under "More" that are there today. A field that is not listed has
-the title of the schema."""
+"""Names of the fields under "More". A field that is not listed here has the schema's title."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ _LABELS = {
     "spec.recipient.detect.stripPrefix": "Prefix to remove",
 }
 _ENDS = {"file": "File", "env": "Environment variable", "command": "Program"}
-"""By the last key, where the group is one that tells where a secret lives."""
+"""Names by the last key, in a group that says where a secret is kept."""
 SHORT = {
     "spec.source.protocol": {"imap": "IMAP", "pop3": "POP3"},
     "spec.source.tls": {"implicit": "TLS", "starttls": "STARTTLS", "none": "—"},

@@ -1,4 +1,4 @@
-"""What is wrong with a form, at the field where it is put right."""
+"""Problems of a form, each at the field where it is fixed."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _INDEX = re.compile(r"\[[^\[\]]*\]")
 
 
 class FormProblem(Struct, frozen=True):
-    """Something that is wrong. `field` is the name of the field where it stands; "" for none.
-    `place` is the manifest's file and line, and `rule` the rule, where a rule found it.
-    `translated`: the message is in the reader's language."""
+    """A problem. `field` is the name of the field where it is shown; "" for none. `place` is the
+    manifest's file and line, and `rule` the rule, where a rule found it. `translated`: the
+    message is in the reader's language."""
 
     message: str
     field: str = ""
@@ -53,7 +53,7 @@ class FormProblem(Struct, frozen=True):
 
 
 def missing(data: Data, sent: Values) -> dict[str, str]:
-    """Return what nobody said and no template says, by the names of fields."""
+    """Return the needed fields that neither the form nor a template sets, by their names."""
     if at(data, ("spec", "from")):
         return {}
     found = {}
@@ -94,7 +94,8 @@ def problems_of(
 
 
 def _is_covered(one: Diagnostic, own: Mapping[str, str]) -> bool:
-    """Return whether the form itself says it already: a group lacks what a field of it lacks."""
+    """Return whether the form reports this problem already: a group is incomplete because a
+    field in it is empty."""
     return one.rule in {"missing-key", "exactly-one"} and any(
         field.startswith(_INDEX.sub("", one.path)) or field in {PASSWORD, TITLE} for field in own
     )

@@ -123,7 +123,7 @@ class FormView:
     async def _saved(
         self, request: Request, form: CollectorForm, by: str, proposed: ProposedChange | None
     ) -> Response:
-        """Write it, and send the reader to the collector's page."""
+        """Write the manifest, and lead the browser to the collector's page."""
         try:
             await self._write(form, by)
         except (ManifestOutdated, ChangedMeanwhile):
@@ -188,8 +188,8 @@ class FormView:
         return await sent_form(self._control, sent, language_of(request))
 
     async def _proposed(self, form: CollectorForm) -> ProposedChange | None:
-        """Return what the form would write; None where that cannot be told. What is wrong with it
-        is then among the form's problems."""
+        """Return what the form would write; None where that is not known. The reasons are then
+        among the form's problems."""
         try:
             found = await self._control.manifests.propose(form.change())
         except AlreadyDeclared as error:
@@ -235,7 +235,7 @@ def _name(form: CollectorForm) -> str:
 
 
 def _gone_to(request: Request, path: str) -> Response:
-    """Send the reader on: the page's script by a header, a browser by a redirection."""
+    """Lead the browser to another page: the page's script by a header, others by a redirection."""
     if "x-page-script" in request.headers:
         return Response(status_code=204, headers={**HEADERS, "X-Location": path})
     return RedirectResponse(path, 303, HEADERS)

@@ -22,7 +22,7 @@ from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
 
 Act = Callable[[str, Request], Awaitable[int]]
-"""Does something to a collector, and returns what the notice counts."""
+"""An action on a collector; it returns what the notice counts."""
 _MOST = 1000
 """Collectors of one action."""
 _ASKED = frozenset({"delete", "clear"})
@@ -36,7 +36,7 @@ _CHANGES: Mapping[str, Callable[[str], ManifestChange]] = {
 
 
 class ListActions:
-    """What the buttons of the list and of a collector's page do."""
+    """The actions of the buttons of the list and of a collector's page."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
@@ -66,7 +66,8 @@ class ListActions:
         ]
 
     async def many(self, request: Request) -> Response:
-        """Do one thing to every selected collector; what needs a confirmation asks first."""
+        """Apply one action to every selected collector. An action that needs a confirmation asks
+        first."""
         form = form_of(request)
         word, names = str(form.get("action", "")), _names(form.getlist("names"))
         if word == "other":
@@ -87,8 +88,8 @@ class ListActions:
         return _answer(with_notice(back, word, count, done.count(None)))
 
     async def _all(self, word: str, names: Sequence[str], request: Request) -> list[int | None]:
-        """Do one thing to several collectors, and return for each what its action does; None where
-        it is refused. Changes of manifests are acted upon together."""
+        """Apply an action to several collectors. Return what the action returns for each; None
+        where it is refused. Changes of manifests are acted upon together."""
         if word in _CHANGES:
             asked = [_CHANGES[word](name) for name in names]
             done = await self._control.manifests.apply_all(asked, _by(request))

@@ -29,8 +29,8 @@ from reconciler.web.page.sparkline import sparkline
 
 _FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
 _PATIENCE = 20
-"""Causes are kept for so many times as long as they took to find, so that they cost a twentieth of
-the daemon's time at most."""
+"""Factor: a look at all collectors is kept for so many times as long as it took. So it costs a
+twentieth of the daemon's time at most."""
 _OFFERED = 50
 """Labels and hosts that the filters offer."""
 _ROWS = 200
@@ -45,7 +45,7 @@ _COLUMNS = (
 
 
 class ListColumn(Struct, frozen=True):
-    """A column that the list can be sorted by. `order` is what `aria-sort` says of it."""
+    """A column that the list can be sorted by. `order` is the value of `aria-sort`."""
 
     key: str
     text: str
@@ -64,11 +64,11 @@ class StateFilter(Struct, frozen=True):
 
 
 class _Overview(Struct, frozen=True):
-    """What is found by looking at every collector."""
+    """The result of a look at all collectors."""
 
     causes: Sequence[Cause] = ()
     vanished: int = 0
-    """Collectors whose manifests are gone, which is to be confirmed."""
+    """Collectors whose manifests are gone, and whose removal is to be confirmed."""
     labels: Sequence[str] = ()
     hosts: Sequence[str] = ()
     until: float = 0.0
@@ -139,8 +139,8 @@ class ListView:
         ]
 
     def _looked(self) -> _Overview:
-        """Return what a look at all collectors finds, which is not done anew for each key that
-        somebody presses."""
+        """Return the result of a look at all collectors. It is kept for a while, because the
+        page asks for it with each key that somebody presses."""
         began = time.monotonic()
         if began >= self._overview.until:
             found = self._control.list()

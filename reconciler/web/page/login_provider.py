@@ -1,5 +1,5 @@
-"""What is known of an account by its mail address alone: the server of its provider, and what the
-provider wants of who logs in."""
+"""What a mail address tells about an account: its provider's server, and what the provider
+wants."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KnownAccount(Struct, frozen=True):
     advice: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for the page's script."""
+        """Return this as JSON for the page's script."""
         return {
             "title": self.title,
             "host": self.host,
@@ -54,7 +54,7 @@ class KnownAccount(Struct, frozen=True):
 
 
 def known_account(login: str, protocol: str, language: Language) -> KnownAccount | None:
-    """Return what is known of a login; None where its provider is not."""
+    """Return the provider's server for a login; None where the provider is not known."""
     provider = known_providers.meant(login.rpartition("@")[2]) if "@" in login else None
     if provider is None:
         return None

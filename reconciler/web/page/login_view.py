@@ -105,6 +105,6 @@ class LoginView:
 
 
 def inside(path: str) -> str:
-    """Return a path of this page; `/` for what leads elsewhere."""
+    """Return the path if it is one of this site; else `/`."""
     good = path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path
     return path if good and path.isprintable() else "/"

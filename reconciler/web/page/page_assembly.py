@@ -1,4 +1,4 @@
-"""The page in one piece: every view's routes."""
+"""The page: the routes of all views."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""No script, style or picture but our own files, so that a text that slipped through unescaped runs
+"""Allows no script, style or picture but our own files. A text that was not escaped then runs
 nothing (hazard W1)."""
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -33,7 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _SHORT = 1400
-"""Characters that fit into a packet as they are."""
+"""The most characters of an answer that is sent without compression: it fits into one packet."""
 
 
 def language_of(request: Request) -> Language:
@@ -53,11 +53,8 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
 
 
 def _packed(request: Request, text: str, status: int) -> HTMLResponse:
-    """Return an answer in gzip (RFC 1952) where the browser takes that.
-
-    A foreign page cannot learn from its size what is in it: the browser sends no cookie along with
-    what such a page asks for (SameSite).
-    """
+    """Return an answer in gzip (RFC 1952) where the browser accepts that. A foreign page cannot
+    learn the content from the size: the browser sends no cookie with its requests (SameSite)."""
     if len(text) < _SHORT or "gzip" not in request.headers.get("accept-encoding", ""):
         return HTMLResponse(text, status, headers=HEADERS)
     packed = gzip.compress(text.encode(), 3, mtime=0)

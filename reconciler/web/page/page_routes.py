@@ -1,5 +1,5 @@
-"""The page's routes. One wrapper checks the role of each, parses what a form sent, and checks that
-it came from a page of this session (hazard W2)."""
+"""The page's routes. One wrapper checks the role, parses the sent form, and checks that it came
+from a page of this session (hazard W2)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PageRoute(Struct, frozen=True):
 
 
 def page_application(pages: Iterable[PageRoute]) -> Starlette:
-    """Return the page as an application of its own: its errors are pages."""
+    """Return the page as an application of its own. Its errors are pages."""
     return Starlette(
         routes=[Route(one.path, _wrapped(one), methods=[one.method]) for one in pages],
         exception_handlers={
@@ -89,7 +89,8 @@ async def _show_defect(request: Request, error: Exception) -> Response:
 
 
 async def _shown(request: Request, error: Exception, status: int, message: str) -> Response:
-    """Return a page with the error, or the API's problem for whoever did not ask for a page."""
+    """Return a page with the error, or the API's problem for a client that did not ask for a
+    page."""
     if is_api(request.url.path) or not wants_page(request.headers):
         kind = HTTPException if isinstance(error, HTTPException) else CollectorError
         answer: Response = await ERROR_HANDLERS[kind](request, error)

@@ -1,7 +1,7 @@
-"""The page's languages: which one a request gets, and texts, numbers and times in it.
+"""The page's languages: the choice for a request, and texts, numbers and times.
 
 The catalogue of a language is `locale/LANGUAGE.po`. It is compiled in memory when the first page in
-that language is asked for. The texts' ids are English; English needs no catalogue.
+that language is asked for. The ids of the texts are English, so English needs no catalogue.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Language:
         return self._texts.ngettext(one, many, count)
 
     def pgettext(self, context: str, text: str) -> str:
-        """Return a text that means something else elsewhere, such as the name of a field and of a
-        button that are one word in English. Its msgid is `context|text`."""
+        """Return a text whose English word has several meanings, such as the name of a field and
+        of a button. Its msgid is `context|text`."""
         return self.gettext(f"{context}|{text}").rpartition("|")[2]
 
     def number(self, value: float) -> str:

@@ -7,7 +7,7 @@ from reconciler.web.page.page_translation import Language
 
 
 def marked(text: str) -> str:
-    """Return the text. It marks a text that is translated where it is shown."""
+    """Return the text unchanged. The call marks a text that is translated where it is shown."""
     return text
 
 

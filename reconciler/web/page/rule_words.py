@@ -1,4 +1,4 @@
-"""What the rules that somebody meets in the form say, in other languages than English.
+"""Sentences of rules for readers of other languages than English.
 
 A rule's own message quotes the value, and is English. Where a reader has another language, one of
 these sentences stands at the field instead.

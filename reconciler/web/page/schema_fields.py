@@ -1,5 +1,5 @@
-"""The fields of a collector's manifest, as the schema tells them. The form shows what it finds
-here, so that a field which the schema gains is in the form as well."""
+"""The fields of a collector's manifest, read from the schema. So a new field of the schema is in
+the form as well."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Schema = Mapping[str, Any]
 Keys = tuple[str, ...]
 Shape = Literal["text", "number", "flag", "choice", "lines", "pairs", "yaml", "group"]
 _WORDS = {"ca": "CA", "id": "ID", "url": "URL", "tls": "TLS", "oauth2": "OAuth2", "imap": "IMAP"}
-"""Words of keys that are not written as they stand."""
+"""Words of keys that are written in another way."""
 _SIMPLE: Mapping[str, Shape] = {"string": "text", "integer": "number", "boolean": "flag"}
 _INLINE = "value"
-"""The key of a secret that would stand in the manifest itself: no form offers it."""
+"""The key of a secret in the manifest itself, which no form offers."""
 
 
 class SchemaField(Struct, frozen=True):
@@ -145,7 +145,7 @@ def _title(keys: Keys, schema: Schema, meant: Schema) -> str:
 
 
 def _is_secret(schema: Schema) -> bool:
-    """Return whether this is a group that tells where a secret lives."""
+    """Return whether this is a group that says where a secret is kept."""
     return {"file", "env", _INLINE} <= set(schema.get("properties", {}))
 
 

@@ -1,4 +1,4 @@
-"""The page of the service as a whole: what it is, whether it is paused, and how it fares."""
+"""The page of the whole service: its facts, its pause, and its state."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ _WIDTH, _HEIGHT, _GAP = 5, 24, 1
 
 
 def sparkline(values: Sequence[int], label: str) -> Markup:
-    """Return a bar for each value. The label is what a screen reader says, and a tooltip."""
+    """Return a bar for each value. The label is read by screen readers, and is the tooltip."""
     top = max(values, default=0)
     bars = Markup("").join(
         Markup('<rect x="{}" y="{}" width="{}" height="{}"/>').format(
@@ -26,5 +26,5 @@ def sparkline(values: Sequence[int], label: str) -> Markup:
 
 
 def _bar(value: int, top: int) -> int:
-    """Return a bar's height; what is not nothing can be seen."""
+    """Return a bar's height. A value above 0 is always visible."""
     return max(2, round(value * (_HEIGHT - 1) / top)) if value > 0 else 0

@@ -1,6 +1,8 @@
-"""The page's static files, from memory. Their addresses hold a digest of all of them, so that
-browsers keep them for ever, and that a module which imports another one gets the same one that the
-page names."""
+"""The page's static files, from memory.
+
+Their addresses hold a digest of all of them, so browsers can keep them for ever. A module that
+imports another one gets it in the same version.
+"""
 
 from __future__ import annotations
 
