@@ -117,6 +117,14 @@ class ControlService:
             and (not search or matches(found, search))
         ]
 
+    def names(self) -> Collection[str]:
+        """Return the names of all collectors."""
+        return self._board.names()
+
+    def shown(self, name: str) -> ShownCollector | None:
+        """Return one collector; None where none has this name."""
+        return self._board.collector(name)
+
     def query(self, query: Query) -> QueryPage:
         """Return one page of what a query selects."""
         found = self._board.collectors()

@@ -37,6 +37,7 @@ from reconciler.manifests.editing.manifest_editor import (
     ManifestEditor,
     NotDeclared,
 )
+from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import KEPT
 from reconciler.model.interfaces import Registry
@@ -85,6 +86,13 @@ class ManifestService:
     def directory(self) -> Path:
         """The directory of the manifests."""
         return self._controller.directory.root
+
+    def others(self, kind: str) -> list[ManifestSummary]:
+        """Return the manifests of another kind than collectors, valid or not, as of the last look,
+        by their names."""
+        files = self._controller.directory.manifests.records.values()
+        found = (one for file in files for one in file.result.named() if one.kind == kind)
+        return sorted(found, key=lambda one: one.name)
 
     async def declared(self, name: str) -> DeclaredManifest:
         """Return a collector's document as it is in its file now."""

@@ -36,7 +36,7 @@ def keep_password(editor: ManifestEditor, name: str, text: str) -> tuple[str, Ke
     """
     if not is_name(name):
         raise EditRefused(f"{name!r} is no name of a collector")
-    if not text or not text.isprintable():
+    if not may_be_password(text):
         raise EditRefused("a password is one line of printable characters")
     base, declared = _declared_file(editor, name)
     beside = os.path.relpath(editor.directory.parent / DIRECTORY, base)
@@ -47,6 +47,11 @@ def keep_password(editor: ManifestEditor, name: str, text: str) -> tuple[str, Ke
     require_allowed(base / beside / file)
     require_allowed(place / file)
     return f"{beside}/{file}", _kept(place, file, text)
+
+
+def may_be_password(text: str) -> bool:
+    """Return whether a text can be kept as a password: it is one line of printable characters."""
+    return bool(text) and text.isprintable()
 
 
 def _is_own(file: str, name: str) -> bool:

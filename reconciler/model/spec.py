@@ -288,6 +288,8 @@ class SourceSpec(ManifestModel):
     """The longest silence of the server that is waited out, 10s … 10m: more for one that works long
     before it answers.
 
+    Unit: s or m
+
     Examples: `60s`, `2m`
     """
     folders: Annotated[Items[Line], Field(min_length=1)] | None = None
@@ -334,10 +336,14 @@ class CollectSpec(ManifestModel):
     interval: Interval = "5m"
     """From start to start, 5s … 24h: 90s, 1h30m, 1d.
 
+    Unit: s, m, h or d
+
     Examples: `5m`, `1h30m`
     """
     limit: Count = 100
     """Messages attempted in one session; 0 = no limit.
+
+    Unit: messages
 
     Examples: `100`, `0`
     """
@@ -346,6 +352,8 @@ class CollectSpec(ManifestModel):
     else in the first."""
     max_message_size: Size = "50MiB"
     """Larger messages are skipped visibly and never deleted.
+
+    Unit: B, kB, MB, GB, KiB, MiB or GiB
 
     Examples: `50MiB`
     """

@@ -216,7 +216,7 @@ def test_what_is_missing_stands_at_its_field(root: Path, settings: Settings) -> 
     run(scenario())
 
 
-def test_what_rules_find_stands_at_its_field_with_file_line_and_rule(
+def test_what_rules_find_stands_at_its_field_and_says_how_to_put_it_right(
     root: Path, settings: Settings
 ) -> None:
     async def scenario() -> None:
@@ -236,8 +236,10 @@ def test_what_rules_find_stands_at_its_field_with_file_line_and_rule(
                 "spec.source.fingerprint",
                 "spec.recipient.forwardTo",
             }
-            assert re.search(r"otdel-prodazh\.yaml:\d+ \[interval\]", page.text)
-            assert wrong(page)["spec.collect.interval"].startswith("`often` is no interval")
+            assert '<a href="#f-spec.source.port">Port</a>: Write a whole number' in page.text
+            assert wrong(page)["spec.collect.interval"].startswith("“often” is no interval")
+            assert str(root) not in page.text
+            assert "`" not in " ".join(wrong(page).values())
             russian = await found.client.post("/add", data=data, headers={"Accept-Language": "ru"})
             assert wrong(russian)["spec.collect.interval"].startswith("Укажите интервал")
             assert '<details class="more" open>' in page.text

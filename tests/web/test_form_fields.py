@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from reconciler.manifests.checks import rule_catalogue
 from reconciler.manifests.schema_export import json_schema
 from reconciler.model.known_providers import PROVIDERS
-from reconciler.web.page import form_problems, form_values, rule_words
+from reconciler.web.page import form_problems, form_values, problem_words, rule_words
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
     as_sent,
@@ -262,7 +262,8 @@ def schema_texts(field: SchemaField) -> set[str]:
 def test_every_text_of_the_form_is_there_in_russian() -> None:
     shown = set().union(*(schema_texts(group) for group in under_more(FIELDS)))
     own = {text for name, text in vars(form_problems).items() if name.startswith("NO_")}
-    own |= {form_values.WHOLE_NUMBER, form_values.PAIRS, form_values.NOT_YAML}
+    own |= {form_problems.BAD_PASSWORD, form_problems.NAME_TAKEN, problem_words.RANGE}
+    own |= {form_values.WHOLE_NUMBER, form_values.PAIRS, form_values.NOT_YAML, form_values.TWICE}
     advice = {sentence for provider in PROVIDERS for sentence in provider.prepare}
     rules = set(rule_words.RULES.values())
     assert (shown | own | advice | rules) - russian() == set()

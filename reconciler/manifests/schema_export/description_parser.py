@@ -23,17 +23,20 @@ from reconciler.model.spec import ManifestModel
 
 _MEANING = re.compile(r"`([^`]+)`: (.+)")
 _EXAMPLES = "Examples: "
+_UNIT = "Unit: "
 
 
 class FieldText(Struct, frozen=True):
     """The description of one field.
 
-    `text` has no line breaks. `meanings` explains each allowed word. `examples` are values.
+    `text` has no line breaks. `meanings` explains each allowed word. `examples` are values. `unit`:
+    what a number counts, or the units that a text ends with.
     """
 
     text: str
     meanings: Mapping[str, str]
     examples: tuple[Any, ...]
+    unit: str = ""
 
 
 @functools.cache
@@ -42,6 +45,7 @@ def descriptions(module: ModuleType) -> Mapping[str, Mapping[str, FieldText]]:
 
     A text consists of paragraphs:
     - One that begins with "Examples: " lists values in backquotes, in YAML.
+    - One that begins with "Unit: " names the unit.
     - One with lines such as "`word`: meaning" explains the allowed words. A line that is indented
       by two spaces continues the line above.
     - All others are the description.
@@ -81,6 +85,7 @@ def parsed(text: str) -> FieldText:
     said: list[str] = []
     meanings: dict[str, str] = {}
     examples: list[Any] = []
+    unit = ""
     for paragraph in text.split("\n\n"):
         lines = paragraph.replace("\n  ", " ").splitlines()
         if paragraph.startswith(_EXAMPLES):
@@ -88,10 +93,12 @@ def parsed(text: str) -> FieldText:
                 YAML(typ="safe", pure=True).load(value)
                 for value in re.findall("`([^`]+)`", paragraph)
             ]
+        elif paragraph.startswith(_UNIT):
+            unit = paragraph.removeprefix(_UNIT)
         elif all(_MEANING.fullmatch(line) for line in lines):
             meanings |= {
                 match[1]: match[2] for line in lines if (match := _MEANING.fullmatch(line))
             }
         else:
             said.append(" ".join(lines))
-    return FieldText(" ".join(said), meanings, tuple(examples))
+    return FieldText(" ".join(said), meanings, tuple(examples), unit)

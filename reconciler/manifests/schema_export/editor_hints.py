@@ -305,6 +305,8 @@ def _field(key: str, schema: Schema, text: FieldText, model: type[ManifestModel]
         schema["enumDescriptions"] = [text.meanings[word] for word in schema["enum"]]
     if text.examples:
         schema["examples"] = list(text.examples)
+    if text.unit:
+        schema["unit"] = text.unit
     return schema
 
 

@@ -22,10 +22,11 @@ EDITING = frozenset(
         "errorMessage",
         "markdownDescription",
         "patternErrorMessage",
+        "unit",
     }
 )
-"""Keywords for editors (VS Code, yaml-language-server) outside of JSON Schema. Validators ignore
-them."""
+"""Keywords outside of JSON Schema: those for editors (VS Code, yaml-language-server), and the unit
+of a value, for forms. Validators ignore them."""
 _DESCRIBING = EDITING - {"errorMessage"} | frozenset(
     {"$schema", "$id", "title", "description", "default", "examples"}
 )

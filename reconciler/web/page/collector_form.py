@@ -37,6 +37,7 @@ from reconciler.web.page.form_problems import missing
 from reconciler.web.page.login_provider import with_known_server
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.schema_fields import SchemaField, collector_fields
+from reconciler.web.page.tidy_entries import tidied
 
 _NEW: Data = {"apiVersion": "mailcollector/v1", "kind": "MailCollector", "metadata": {}, "spec": {}}
 FIRST_TYPE = "imap"
@@ -100,10 +101,8 @@ class CollectorForm(Struct):
         if self.typed_password:
             name = str(at(data, ("metadata", "name")) or "")
             kept = self.password_file
-            beside = f"../secrets/{name}"
-            data = with_password(
-                data, file or (kept if kept.startswith(beside) else beside if name else "")
-            )
+            beside = f"../secrets/{name or 'unnamed'}"
+            data = with_password(data, file or (kept if kept.startswith(beside) else beside))
         return (
             CreateManifest(in_order(data, self.fields))
             if self.is_new
@@ -151,6 +150,7 @@ async def sent_form(
         base = _base_data(form.base)
         form.loaded = shown_values(form.fields, base, _inherited(control, name, base))
     values = as_sent({key: text for key, text in sent.items() if _is_field(key)})
+    values = tidied(values, form.loaded, form.fields)
     return read_again(control, form, with_known_server(values, language))
 
 
@@ -162,9 +162,8 @@ def read_again(control: ControlService, form: CollectorForm, values: Values) -> 
         sent = {key: text for key, text in values.items() if key != TYPE}
     found = read_form(form.fields, sent, form.loaded, form.present)
     if form.is_new and not at(found.data, ("metadata", "name")):
-        taken = {one.metadata.name for one in control.list()}
         title = values.get(TITLE) or values.get(LOGIN, "")
-        put(found.data, ("metadata", "name"), name_from(title, taken) or None)
+        put(found.data, ("metadata", "name"), name_from(title, control.names()) or None)
     form.data = found.data
     form.problems = found.problems | {
         field: problem
@@ -192,5 +191,5 @@ def _inherited(control: ControlService, name: str, data: Data) -> Data:
     """Return the values that a collector has from its template, and what goes for it then."""
     if not at(data, tuple(TEMPLATE.split("."))):
         return {}
-    found = next((one for one in control.list(name) if one.metadata.name == name), None)
+    found = control.shown(name)
     return {"spec": dict(found.spec)} if found else {}

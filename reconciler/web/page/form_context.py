@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from msgspec.structs import replace
-
-from reconciler.control.manifest_service import ProposedChange
+from reconciler.control.manifest_service import ManifestService, ProposedChange
 from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.web.page.check_words import said
 from reconciler.web.page.collector_form import CollectorForm
 from reconciler.web.page.form_fields import (
     DEFAULT_MAILBOX,
+    DETECT,
     FORWARD_TO,
     INTERVAL,
     LIMIT,
@@ -24,7 +23,9 @@ from reconciler.web.page.form_fields import (
     SERVER,
     TITLE,
     TYPE,
+    WHOM,
     Data,
+    Values,
     at,
     has_login_secret,
     in_order,
@@ -34,21 +35,27 @@ from reconciler.web.page.form_fields import (
 from reconciler.web.page.form_labels import label, told
 from reconciler.web.page.form_problems import FormProblem, problems_of
 from reconciler.web.page.login_provider import advice_for
+from reconciler.web.page.offered_names import offered_names
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.rule_words import by_rule
+from reconciler.web.page.problem_words import WordedProblem, worded
 from reconciler.web.page.schema_fields import SchemaField, value_text
 
 
 def form_context(
-    form: CollectorForm, language: Language, *, show_problems: bool = False
+    form: CollectorForm,
+    manifests: ManifestService,
+    language: Language,
+    *,
+    show_problems: bool = False,
 ) -> dict[str, Any]:
     """Return the variables of the form itself. Problems are shown once somebody has clicked a
     button."""
-    found = [_worded(one, language) for one in _problems(form)] if show_problems else []
-    by_field: dict[str, list[FormProblem]] = {}
+    leaves = {leaf.name: leaf for leaf in form.fields.leaves()}
+    problems = _problems(form) if show_problems else []
+    found = worded(problems, leaves, language, str(manifests.directory))
+    by_field: dict[str, list[WordedProblem]] = {}
     for one in found:
         by_field.setdefault(one.field, []).append(one)
-    leaves = {leaf.name: leaf for leaf in form.fields.leaves()}
     more = list(_more(form))
     inside = {leaf.name for group in more for leaf in group.leaves()}
     source = at(form.present, ("spec", "source")) or {}
@@ -58,8 +65,11 @@ def form_context(
         "modes": _modes(language),
         "values": form.values,
         "leaves": leaves,
+        "linked": {*_names(language), PASSWORD} | inside,
         "more": more,
+        "offered": offered_names(manifests, form.values, form.present, language),
         "more_open": bool(inside & by_field.keys()),
+        "is_used": lambda group: _is_used(group, form.values, by_field),
         "problems": found,
         "by_field": by_field,
         "advice": advice_for(form.values, language),
@@ -73,14 +83,14 @@ def form_context(
     }
 
 
+def _is_used(group: SchemaField, values: Values, wrong: Collection[str]) -> bool:
+    """Return whether a group of fields is shown unfolded."""
+    is_chosen = values.get(WHOM) == DETECT and group.name == "spec.recipient.detect"
+    return is_chosen or any(values.get(leaf.name) or leaf.name in wrong for leaf in group.leaves())
+
+
 def _problems(form: CollectorForm) -> list[FormProblem]:
     return problems_of(form.problems, form.diagnostics, form.fields)
-
-
-def _worded(one: FormProblem, language: Language) -> FormProblem:
-    """Return a problem in the reader's language, where its rule has words in that."""
-    words = by_rule(one.rule, language) if one.field else ""
-    return replace(one, message=words, translated=True) if words else one
 
 
 def _names(language: Language) -> dict[str, str]:

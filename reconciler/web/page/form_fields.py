@@ -35,6 +35,7 @@ LOCAL_DOMAIN = "spec.recipient.detect.to"
 FORWARD_TO = "spec.recipient.forwardTo"
 MODE = "spec.collect.mode"
 INTERVAL = "spec.collect.interval"
+DESTINATION = "spec.destination"
 LIMIT = "spec.collect.limit"
 ASKED = (TITLE, SERVER, TYPE, LOGIN, DEFAULT_MAILBOX, FORWARD_TO, MODE, INTERVAL, LIMIT)
 """The fields of the manifest that stand in the form itself."""
@@ -71,10 +72,10 @@ def shown_values(fields: SchemaField, data: Data, inherited: Data) -> Values:
 
 
 def as_sent(sent: Mapping[str, str]) -> Values:
-    """Return what a form sent: without spaces around, and with plain line ends. A checkbox that is
-    off is not sent."""
+    """Return what a form sent: without spaces around, and with plain line ends. A password keeps
+    its spaces. A checkbox that is off is not sent."""
     values = {
-        name: text if name == PASSWORD else text.replace("\r\n", "\n").strip()
+        name: text.rstrip("\r\n") if name == PASSWORD else text.replace("\r\n", "\n").strip()
         for name, text in sent.items()
     }
     return {SSL: "", **values}

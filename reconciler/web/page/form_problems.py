@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from reconciler.control.password_files import may_be_password
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.web.page.form_fields import (
     DEFAULT_MAILBOX,
@@ -19,7 +20,6 @@ from reconciler.web.page.form_fields import (
     PROVIDER,
     REMOTE_DOMAINS,
     SERVER,
-    TEMPLATE,
     TITLE,
     WHOM,
     Data,
@@ -33,6 +33,9 @@ NO_TITLE = "Type a title: the collector's name is made from it."
 NO_SERVER = "Name the server: its address or domain name."
 NO_LOGIN = "Type the login."
 NO_PASSWORD = "Type the password, or say under “More” where it is kept."  # noqa: S105  # a message
+BAD_PASSWORD = "A password is one line of printable characters."  # noqa: S105  # a message
+NO_NAME = "Type a title with a letter or a digit, or a name under “More”."
+NAME_TAKEN = "A collector or a file of this name is there already: take another name."
 NO_MAILBOX = "Type the mailbox that the mail goes to."
 NO_LOCAL_DOMAIN = "Type the default mailbox, or the local domain under “More”."
 NO_REMOTE_DOMAIN = "Type the domain whose addresses count."
@@ -42,23 +45,23 @@ _INDEX = re.compile(r"\[[^\[\]]*\]")
 
 class FormProblem(Struct, frozen=True):
     """A problem. `field` is the name of the field where it is shown; "" for none. `place` is the
-    manifest's file and line, and `rule` the rule, where a rule found it. `translated`: the
-    message is in the reader's language."""
+    manifest's file and line, and `rule` the rule, where a rule found it."""
 
     message: str
     field: str = ""
     place: str = ""
     rule: str = ""
-    translated: bool = False
 
 
 def missing(data: Data, sent: Values) -> dict[str, str]:
-    """Return the needed fields that neither the form nor a template sets, by their names."""
+    """Return the needed fields that neither the form nor a template sets, and a password that
+    cannot be kept, by their names."""
+    password = sent.get(PASSWORD, "")
+    found = {PASSWORD: BAD_PASSWORD} if password and not may_be_password(password) else {}
     if at(data, ("spec", "from")):
-        return {}
-    found = {}
+        return found
     if not at(data, ("metadata", "name")):
-        found[TITLE] = NO_TITLE
+        found[TITLE] = NO_NAME if sent.get(TITLE) else NO_TITLE
     if not at(data, tuple(SERVER.split("."))) and not at(data, tuple(PROVIDER.split("."))):
         found[SERVER] = NO_SERVER
     if not at(data, tuple(LOGIN.split("."))):
@@ -82,10 +85,9 @@ def _missing_recipient(data: Data, sent: Values) -> dict[str, str]:
 def problems_of(
     own: Mapping[str, str], diagnostics: Iterable[Diagnostic], fields: SchemaField
 ) -> list[FormProblem]:
-    """Return what the form itself found, in the reader's language, and then what the rules of
-    manifests found elsewhere."""
-    names = {leaf.name for leaf in fields.leaves()}
-    found = [FormProblem(message, field, translated=True) for field, message in own.items()]
+    """Return what the form itself found, and then what the rules of manifests found elsewhere."""
+    names = [leaf.name for leaf in fields.leaves()]
+    found = [FormProblem(message, field) for field, message in own.items()]
     for one in diagnostics:
         name = _field_of(one, names)
         if name not in own and not (own and _is_covered(one, own)):
@@ -101,22 +103,25 @@ def _is_covered(one: Diagnostic, own: Mapping[str, str]) -> bool:
     )
 
 
-def _field_of(one: Diagnostic, names: set[str]) -> str:
+def _field_of(one: Diagnostic, names: Sequence[str]) -> str:
     """Return the field that a diagnostic is about; "" where it is about none."""
     path = _INDEX.sub("", one.path)
     if one.rule == "missing-key" and (key := _MISSING.match(one.message)):
         path = f"{path}.{key[1]}"
     if path == "metadata.name":
         return NAME
+    if path == "spec.source.password":
+        return PASSWORD
+    if path not in names and (below := _first_below(path, names)):
+        return below
     while path and path not in names:
-        if path == "spec.source.password":
-            return PASSWORD
         if path == "spec.recipient":
             return FORWARD_TO
         path = path.rpartition(".")[0]
     return path
 
 
-def template_given(sent: Values) -> bool:
-    """Return whether the form names a template, which may say what the form does not."""
-    return bool(sent.get(TEMPLATE))
+def _first_below(path: str, names: Iterable[str]) -> str:
+    """Return the first field of a group, where it is a small one."""
+    is_small = path.count(".") > 1
+    return next((name for name in names if is_small and name.startswith(f"{path}.")), "")

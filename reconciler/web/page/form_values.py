@@ -10,6 +10,7 @@ from reconciler.web.page.schema_fields import SchemaField
 
 WHOLE_NUMBER = "A whole number belongs here."
 PAIRS = "Each line is a name, a colon, and a value."
+TWICE = "A name stands here twice: keep one of the two lines."
 NOT_YAML = "This is not YAML."
 
 _DIGITS = 18
@@ -35,7 +36,12 @@ def _lines(text: str) -> list[str]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return dict(map(_pair, filter(str.strip, text.splitlines())))
+    found: dict[str, str] = {}
+    for name, value in map(_pair, filter(str.strip, text.splitlines())):
+        if name in found:
+            raise NotReadable(TWICE)
+        found[name] = value
+    return found
 
 
 def _number(text: str) -> int:

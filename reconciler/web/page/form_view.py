@@ -35,6 +35,7 @@ from reconciler.web.page.form_fields import (
     at,
     shown_values,
 )
+from reconciler.web.page.form_problems import NAME_TAKEN
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
@@ -100,7 +101,7 @@ class FormView:
                 form.problems[""] = str(error)
                 refused = True
         if "part" in request.query_params:
-            context = form_context(form, language_of(request), show_problems=refused)
+            context = self._context(request, form, show_problems=refused)
             return render(request, "form_check.html", report=report, checked=True, **context)
         return await self._page(
             request, form, 422 if refused else 200, proposed, report=report, checked=True
@@ -192,8 +193,8 @@ class FormView:
         among the form's problems."""
         try:
             found = await self._control.manifests.propose(form.change())
-        except AlreadyDeclared as error:
-            form.problems[NAME] = str(error)
+        except AlreadyDeclared:
+            form.problems[NAME] = NAME_TAKEN
             return None
         except EditRefused as error:
             form.problems.setdefault("", str(error))
@@ -212,6 +213,12 @@ class FormView:
             again = (await self._control.describe(form.name)).history_size
         return preview_context(form, proposed, again, language_of(request))
 
+    def _context(
+        self, request: Request, form: CollectorForm, *, show_problems: bool
+    ) -> dict[str, Any]:
+        manifests, language = self._control.manifests, language_of(request)
+        return form_context(form, manifests, language, show_problems=show_problems)
+
     async def _page(
         self,
         request: Request,
@@ -225,7 +232,7 @@ class FormView:
         shown = {"show_problems": status == 422, "report": None, "checked": False, "theirs": ""}
         shown |= {"retype": False, "conflict": False} | more
         show_problems = bool(shown.pop("show_problems"))
-        context = form_context(form, language_of(request), show_problems=show_problems)
+        context = self._context(request, form, show_problems=show_problems)
         context |= await self._previewed(request, form, proposed)
         return render(request, "form.html", status, **context, **shown)
 

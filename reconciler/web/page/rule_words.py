@@ -40,6 +40,13 @@ RULES: Mapping[str, str] = {
 }
 
 
+_IN_ENGLISH = frozenset({"imap-only", "missing-key", "unknown-destination", "unknown-template"})
+"""Rules whose own messages speak of the manifest's keys: their sentences stand in English too."""
+
+
 def by_rule(rule: str, language: Language) -> str:
-    """Return a sentence of RULES for a reader of another language than English; "" for none."""
-    return RULES.get(rule, "") if language.code != "en" else ""
+    """Return a sentence of RULES in the reader's language; "" where the rule's own message serves
+    better."""
+    if language.code == "en" and rule not in _IN_ENGLISH:
+        return ""
+    return language.gettext(RULES.get(rule, "")) if rule in RULES else ""

@@ -105,7 +105,7 @@ class _SchemaReading:
         described = {
             "title": _title(keys, schema, meant),
             "description": schema.get("description", ""),
-            "unit": meant.get("unit", ""),
+            "unit": schema.get("unit", meant.get("unit", "")),
             "default": schema.get("default", meant.get("default")),
         }
         if shape == "group":

@@ -174,6 +174,7 @@ function together(event) {
     else if ($(TLS).value === "none") $(TLS).value = "";
   }
   if (name === TLS) $("ssl").checked = value !== "none";
+  if (name === "recipient") choose(value);
   if (name === "spec.recipient.forwardTo" && value) choose("forward");
   if (name === "spec.recipient.detect.default" && value) choose("detect");
   if (name === TYPE || name === "ssl" || name === TLS) ports();
@@ -181,6 +182,8 @@ function together(event) {
 
 function choose(whom) {
   document.getElementById(`f-recipient-${whom}`).checked = true;
+  const domains = document.getElementById("g-spec.recipient.detect");
+  if (domains && whom === "detect") domains.open = true;
 }
 
 // -- check and save, with the typed password staying where it is
@@ -250,8 +253,7 @@ function reveal(event) {
   const field = link && document.getElementById(link.hash.slice(1));
   if (!field) return;
   event.preventDefault();
-  const closed = field.closest("details");
-  if (closed) closed.open = true;
+  for (let part = field.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
   field.focus();
 }
 
