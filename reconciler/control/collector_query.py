@@ -8,11 +8,14 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from reconciler.control.failure_causes import concerns_of
+from reconciler.control.host_limits import canonical_host
 from reconciler.model.collector_search import folded_words, searchable
 from reconciler.model.collector_state import CollectorState, state_of
 from reconciler.model.selectors import Selector
@@ -84,17 +87,32 @@ class Cursor(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """What a client asks for. `states` empty: all. `sort` is one of `SORTS`; `descending`
-    reverses its order. `after`: the end of the page before; None for the first page."""
+    """What a client asks for. `states` empty: all. `reason` and `destination`: of a cause for which
+    the collector needs attention. `sort` is one of `SORTS`; `descending` reverses its order.
+    `after`: the end of the page before; None for the first page."""
 
     search: str = ""
     labels: tuple[Selector, ...] = ()
     states: frozenset[CollectorState] = frozenset()
     host: str = ""
+    reason: str = ""
+    destination: str = ""
     sort: str = "name"
     descending: bool = False
     limit: int = 100
     after: Cursor | None = None
+
+    @property
+    def selects_all(self) -> bool:
+        """Whether every collector is asked for."""
+        return not (
+            self.search
+            or self.labels
+            or self.states
+            or self.host
+            or self.reason
+            or self.destination
+        )
 
 
 class QueryPage(Struct, frozen=True):
@@ -107,33 +125,21 @@ class QueryPage(Struct, frozen=True):
 
 
 class SearchIndex:
-    """The texts that a search reads of each collector, kept until the collector's snapshot
-    changes."""
+    """The texts that a search reads of each collector, kept while its declaration stays."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, tuple[ShownCollector, str]] = {}
-        self._states: dict[str, tuple[ShownCollector, CollectorState]] = {}
+        self._texts: dict[str, tuple[dict[str, Any], str]] = {}
 
     def matches(self, collector: ShownCollector, words: Sequence[str]) -> bool:
         """Return whether the collector contains every word; they are folded."""
         name = collector.metadata.name
         kept = self._texts.get(name)
-        if kept is None or kept[0] is not collector:
-            kept = self._texts[name] = collector, searchable(collector)
+        if kept is None or kept[0] is not collector.spec:
+            kept = self._texts[name] = collector.spec, searchable(collector)
         return all(word in kept[1] for word in words)
 
-    def state(self, collector: ShownCollector) -> CollectorState:
-        """Return the state of a collector."""
-        name = collector.metadata.name
-        kept = self._states.get(name)
-        if kept is None or kept[0] is not collector:
-            kept = self._states[name] = collector, state_of(collector)
-        return kept[1]
-
     def forget(self, known: Collection[str]) -> None:
-        """Forget all collectors but these, if the cache holds many that are gone."""
-        if len(self._states) > 2 * len(known) + 100:
-            self._states = {name: kept for name, kept in self._states.items() if name in known}
+        """Forget all collectors but these, where many are kept that are gone."""
         if len(self._texts) > 2 * len(known) + 100:
             self._texts = {name: kept for name, kept in self._texts.items() if name in known}
 
@@ -148,36 +154,60 @@ def parse_sort(text: str) -> tuple[str, bool]:
 
 
 def select(
-    collectors: Iterable[ShownCollector], query: Query, index: SearchIndex
+    collectors: Iterable[ShownCollector],
+    query: Query,
+    index: SearchIndex,
+    now: datetime | None = None,
 ) -> list[ShownCollector]:
-    """Return the collectors that a query selects, in their order."""
-    words = folded_words(query.search)
+    """Return the collectors that a query selects, whatever their state, in their order."""
+    words, host = folded_words(query.search), query.host and _canonical(query.host)
+    now = now or datetime.now(UTC)
     return [
         one
         for one in collectors
         if (not words or index.matches(one, words))
         and all(label.selects(one.metadata.labels) for label in query.labels)
-        and (not query.states or index.state(one) in query.states)
-        and (not query.host or one.spec.get("source", {}).get("host") == query.host)
+        and (not host or _host_of(one) == host)
+        and (not (query.reason or query.destination) or _is_concerned(one, query, now))
     ]
 
 
-def page(collectors: Sequence[ShownCollector], query: Query, index: SearchIndex) -> QueryPage:
-    """Return one page of what a query selects. `collectors` are sorted by name."""
-    return page_of(select(collectors, query, index), query)
+def _is_concerned(collector: ShownCollector, query: Query, now: datetime) -> bool:
+    return any(
+        query.reason in {"", concern.reason} and query.destination in {"", concern.destination}
+        for concern in concerns_of(collector, now)
+    )
 
 
-def page_and_states(
-    collectors: Sequence[ShownCollector], query: Query, index: SearchIndex
+def _host_of(collector: ShownCollector) -> str:
+    return _canonical(str(collector.spec.get("source", {}).get("host", "")))
+
+
+_canonical = lru_cache(1000)(canonical_host)
+
+
+def page(
+    collectors: Iterable[ShownCollector],
+    query: Query,
+    index: SearchIndex,
+    now: datetime | None = None,
+) -> QueryPage:
+    """Return one page of what a checked query selects. `collectors` are sorted by name."""
+    return of_states(select(collectors, query, index, now), query)[0]
+
+
+def of_states(
+    selected: Sequence[ShownCollector],
+    query: Query,
+    state: Callable[[ShownCollector], CollectorState] = state_of,
 ) -> tuple[QueryPage, Counter[CollectorState]]:
-    """Return one page, and how many of what the query selects are in each state, whatever states
-    it wants."""
-    found = select(collectors, replace(query, states=frozenset()), index)
-    states = [index.state(one) for one in found]
+    """Return one page of what was selected, with only the states that the query wants; and how many
+    of what was selected are in each state."""
+    states = list(map(state, selected))
     if query.states:
-        pairs = zip(found, states, strict=True)
-        found = [one for one, state in pairs if state in query.states]
-    return page_of(found, query), Counter(states)
+        pairs = zip(selected, states, strict=True)
+        selected = [one for one, state in pairs if state in query.states]
+    return page_of(selected, query), Counter(states)
 
 
 def page_of(found: Sequence[ShownCollector], query: Query) -> QueryPage:

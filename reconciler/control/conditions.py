@@ -63,16 +63,16 @@ class _UndatedCondition(Struct, frozen=True):
     message: str = ""
 
 
-def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -> ShownCollector:
+def show_collector(
+    facts: Facts,
+    previous: Sequence[Condition],
+    now: datetime,
+    same: ShownCollector | None = None,
+) -> ShownCollector:
     """Return the collector as it is shown. A condition keeps its time while its status is the same
-    as in `previous`."""
-    desired, loop = facts.desired, facts.loop
-    declared = desired if isinstance(desired, DesiredCollector) else None
-    metadata = ShownMetadata(
-        name=desired.name,
-        labels=dict(declared.labels) if declared else {},
-        annotations=dict(declared.annotations) if declared else {},
-    )
+    as in `previous`. `same`: how the same declaration was shown before; what follows from that is
+    not made again."""
+    desired, loop, last = facts.desired, facts.loop, facts.last
     status = Status(
         conditions=conditions(facts, previous, now),
         generation=facts.generation,
@@ -80,15 +80,32 @@ def show_collector(facts: Facts, previous: Sequence[Condition], now: datetime) -
         revision=facts.revision,
         next_session=loop.next_session if loop and not facts.paused else None,
         loop_started_at=loop.started_at if loop else None,
-        last_session=ShownSession.of(facts.last) if facts.last else None,
+        last_session=_session(last, same.status.last_session if same else None) if last else None,
         totals=facts.totals,
-        token_expires_at=facts.last.token_expires_at if facts.last else None,
+        token_expires_at=last.token_expires_at if last else None,
         host_away=facts.host_away,
         destination_away=facts.destination_away,
+    )
+    if same is not None:
+        return same.model_copy(update={"status": status})
+    declared = desired if isinstance(desired, DesiredCollector) else None
+    metadata = ShownMetadata(
+        name=desired.name,
+        labels=dict(declared.labels) if declared else {},
+        annotations=dict(declared.annotations) if declared else {},
     )
     return ShownCollector(
         metadata=metadata, spec=shown_spec(declared.effective) if declared else {}, status=status
     )
+
+
+def _session(report: SessionReport, shown: ShownSession | None) -> ShownSession:
+    """Return a session as it is shown, or was shown already."""
+    is_same = shown is not None and (shown.started_at, shown.finished_at) == (
+        report.started_at,
+        report.finished_at,
+    )
+    return shown if shown is not None and is_same else ShownSession.of(report)
 
 
 def show_defect(name: str, defect: str, generation: int, now: datetime) -> ShownCollector:
@@ -131,16 +148,22 @@ def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
 
 def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
     """Return the conditions, each with the time since when it has its status."""
-    since = {(old.type, old.status): old.last_transition_time for old in previous}
+    before = {(old.type, old.status): old for old in previous}
     return tuple(
-        Condition(
-            type=found.type,
-            status=found.status,
-            reason=found.reason,
-            message=found.message,
-            last_transition_time=since.get((found.type, found.status), now),
-        )
+        _dated(found, before.get((found.type, found.status)), now)
         for found in _current_conditions(facts)
+    )
+
+
+def _dated(found: _UndatedCondition, before: Condition | None, now: datetime) -> Condition:
+    if before and (before.reason, before.message) == (found.reason, found.message):
+        return before
+    return Condition(
+        type=found.type,
+        status=found.status,
+        reason=found.reason,
+        message=found.message,
+        last_transition_time=before.last_transition_time if before else now,
     )
 
 

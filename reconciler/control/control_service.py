@@ -12,14 +12,13 @@ from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts
 from reconciler.control.check_requests import CheckRequests, reported
 from reconciler.control.collector_diary import DiaryEntry
-from reconciler.control.collector_query import Query, QueryPage, SearchIndex, page, page_and_states
+from reconciler.control.collector_query import Query, QueryPage, SearchIndex, of_states, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.draft_checks import DraftChecks
 from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
-from reconciler.control.failure_causes import Cause, causes
 from reconciler.control.held_changes import HeldCollector, held_collectors, remarkable
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_service import ManifestService
@@ -27,6 +26,7 @@ from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import SPAN, RecentMessages
 from reconciler.control.routing_requests import RoutingRequests
 from reconciler.control.running_set import RunningSet
+from reconciler.control.service_overview import Overview, ServiceOverview
 from reconciler.control.service_pause import Pause, PauseNotKept
 from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.control.status_board import StatusBoard
@@ -55,6 +55,8 @@ from reconciler.planning.reconcile_plan import Plan, plan
 
 SILENCE = 3 * RELIST
 """Seconds without a turn after which the control loop counts as stuck."""
+_AT_ONCE = 1000
+"""Collectors that a query looks at until others have their turn."""
 
 
 class CollectorActivity(Struct, frozen=True):
@@ -95,6 +97,7 @@ class ControlService:
         """Pauses the daemon; None where it cannot be paused."""
         self._asking = ThreadPool("API", 4)
         self._search = SearchIndex()
+        self._overview = ServiceOverview(board, clock)
         self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
         self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
@@ -117,6 +120,15 @@ class ControlService:
             and (not search or matches(found, search))
         ]
 
+    async def every(self) -> Sequence[ShownCollector]:
+        """Return all collectors, sorted by name."""
+        return await self._board.drawn()
+
+    def some(self, names: Iterable[str]) -> Sequence[ShownCollector]:
+        """Return those of these collectors that are there."""
+        found = map(self._board.collector, names)
+        return [one for one in found if one is not None]
+
     def names(self) -> Collection[str]:
         """Return the names of all collectors."""
         return self._board.names()
@@ -125,22 +137,27 @@ class ControlService:
         """Return one collector; None where none has this name."""
         return self._board.collector(name)
 
-    def query(self, query: Query) -> QueryPage:
-        """Return one page of what a query selects."""
-        found = self._board.collectors()
+    async def query(self, query: Query) -> tuple[QueryPage, Mapping[CollectorState, int]]:
+        """Return one page of what a checked query selects, and how many of what it selects are in
+        each state, whatever states it wants."""
+        found, selected = await self.every(), list[ShownCollector]()
         self._search.forget(self._board.names())
-        return page(found, query, self._search)
+        if query.selects_all:
+            return of_states(found, query, self._board.state)
+        for start in range(0, len(found), _AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            part = found[start : start + _AT_ONCE]
+            selected += select(part, query, self._search, self._clock.now())
+        return of_states(selected, query, self._board.state)
 
-    def causes(self) -> Sequence[Cause]:
-        """Return what needs attention: each cause once, the gravest first."""
-        return causes(self._board.collectors(), self._clock.now())
+    async def overview(self) -> Overview:
+        """Return what a look at all collectors finds, such as what needs attention."""
+        return await self._overview.current()
 
-    def query_with_states(self, query: Query) -> tuple[QueryPage, Mapping[CollectorState, int]]:
-        """Return one page, and how many of what a query selects are in each state, whatever states
-        it wants."""
-        found = self._board.collectors()
-        self._search.forget(self._board.names())
-        return page_and_states(found, query, self._search)
+    async def messages_last_day(self) -> int:
+        """Return how many messages were collected in the last 24 hours."""
+        return (await self.recent()).total(self._clock.now())
 
     async def recent(self) -> RecentMessages:
         """Return what was collected in the last hours. The first call reads what the ledger knows
@@ -238,6 +255,14 @@ class ControlService:
             return ()
         return held_collectors(plan(desired, self._loops.actual()), desired, look.observed)
 
+    @property
+    def vanished(self) -> int:
+        """How many collectors are held because their manifests are gone."""
+        desired = self._controller.desired
+        if desired is None or not any(one.held for one in desired.collectors.values()):
+            return 0
+        return sum(one.removed for one in self.held())
+
     async def plan(self) -> Mapping[str, Any]:
         """Return what is on disk and not yet in force, as of `plan -o json`: without what is held,
         and without collectors that stay as they are."""
@@ -271,11 +296,11 @@ class ControlService:
         """Whether the manifests were loaded once."""
         return self._controller.loaded
 
-    def snapshot(self) -> ServiceSnapshot:
+    async def snapshot(self) -> ServiceSnapshot:
         """Return what the metrics are drawn from."""
         moved = self._controller.moved_at
         return ServiceSnapshot(
-            self._board.collectors(),
+            await self.every(),
             self.diagnostics,
             self._board.figures.copied(),
             self._loops.counts(),

@@ -7,12 +7,17 @@ from collections.abc import Hashable, Iterable, Iterator
 from datetime import datetime
 from typing import Literal
 
+from msgspec import Struct
+
 from reconciler.model.collector_state import CollectorState, is_stale, recipients_of, state_of
 from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.status import Condition, SessionError, Shown, ShownCollector, Time
 
 NAMED = 20
 """Collectors of a cause that are named; the others are counted."""
+PARKED, STALE = "Parked", "Stale"
+"""The reasons of the kinds parked and stale."""
+_UNWELL = {CollectorState.STALLED, CollectorState.FAILING}
 CauseKind = Literal["host", "destination", "login", "manifest", "failure", "parked", "stale"]
 _ORDER: tuple[CauseKind, ...] = (
     "destination",
@@ -48,85 +53,132 @@ class Cause(Shown):
     names: tuple[str, ...]
 
 
-class _Found:
-    """A cause that is being put together. `cause` has the facts of the first collector."""
+class Concern(Struct, frozen=True):
+    """Why one collector needs attention: the fields of a Cause, as far as they are facts of one
+    collector."""
 
-    def __init__(self, cause: Cause) -> None:
-        self._cause = cause
+    kind: CauseKind
+    reason: str
+    message: str = ""
+    since: datetime | None = None
+    next_attempt: datetime | None = None
+    host: str = ""
+    port: int | None = None
+    destination: str = ""
+    advice: str = ""
+
+    @property
+    def key(self) -> Hashable:
+        """What collectors with the same cause have in common.
+
+        The advice is a part of it. A message that names one account's facts would make a cause of
+        each account.
+        """
+        tells_all = self.kind in {"destination", "manifest"}
+        text = self.advice or (self.message if tells_all else "")
+        return self.kind, self.host, self.port, self.destination, self.reason, text
+
+
+class _Found:
+    """A cause that is being put together. `first` has the facts of the first collector."""
+
+    def __init__(self, first: Concern) -> None:
+        self._first = first
         self._names: list[str] = []
         self._people: set[str] = set()
-        self._since = cause.since
+        self._since = first.since
         self._messages = 0
 
     def add(self, collector: ShownCollector, since: datetime | None) -> None:
         self._names.append(collector.metadata.name)
-        self._people |= recipients_of(collector.spec)
+        self._people.update(recipients_of(collector.spec))
         if since is not None and (self._since is None or since < self._since):
             self._since = since
-        if self._cause.kind == "parked" and collector.status.last_session:
+        if self._first.kind == "parked" and collector.status.last_session:
             self._messages += collector.status.last_session.parked
 
     def complete(self) -> Cause:
-        return self._cause.model_copy(
-            update={
-                "since": self._since,
-                "collectors": len(self._names),
-                "people": len(self._people),
-                "messages": self._messages,
-                "names": tuple(sorted(self._names)[:NAMED]),
-            }
+        first = self._first
+        return Cause(
+            kind=first.kind,
+            host=first.host,
+            port=first.port,
+            destination=first.destination,
+            reason=first.reason,
+            message=first.message,
+            advice=first.advice,
+            since=self._since,
+            next_attempt=first.next_attempt,
+            collectors=len(self._names),
+            people=len(self._people),
+            messages=self._messages,
+            names=tuple(sorted(self._names)[:NAMED]),
         )
 
 
+class CauseTally:
+    """Puts causes together, one collector after the other. A collector has one cause for which it
+    gets no mail, and besides it may have parked messages."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._found: dict[Hashable, _Found] = {}
+
+    def add(self, collector: ShownCollector) -> None:
+        for concern in concerns_of(collector, self._now):
+            found = self._found.get(concern.key)
+            if found is None:
+                found = self._found[concern.key] = _Found(concern)
+            found.add(collector, concern.since)
+
+    def causes(self) -> list[Cause]:
+        """Return the causes so far: grave kinds first, then those of most collectors."""
+        done = [one.complete() for one in self._found.values()]
+        return sorted(done, key=lambda one: (_ORDER.index(one.kind), -one.collectors, one.names))
+
+
 def causes(collectors: Iterable[ShownCollector], now: datetime) -> list[Cause]:
-    """Return the causes, grave kinds first, then those of most collectors. A collector has one
-    cause for which it gets no mail, and besides it may have parked messages."""
-    found: dict[Hashable, _Found] = {}
+    """Return the causes of these collectors."""
+    tally = CauseTally(now)
     for collector in collectors:
-        for cause in _causes_of(collector, now):
-            key = (
-                cause.kind,
-                cause.host,
-                cause.port,
-                cause.destination,
-                cause.reason,
-                _text(cause),
-            )
-            found.setdefault(key, _Found(cause)).add(collector, cause.since)
-    done = [one.complete() for one in found.values()]
-    return sorted(done, key=lambda one: (_ORDER.index(one.kind), -one.collectors, one.names))
+        tally.add(collector)
+    return tally.causes()
 
 
-def _text(cause: Cause) -> str:
-    """Return what distinguishes causes of one reason. A message that names one account's facts
-    would make a cause of each account."""
-    return cause.advice or (cause.message if cause.kind in {"destination", "manifest"} else "")
-
-
-def _causes_of(collector: ShownCollector, now: datetime) -> Iterator[Cause]:
+def concerns_of(collector: ShownCollector, now: datetime) -> Iterator[Concern]:
+    """Yield why a collector needs attention; nothing where it is well or disabled."""
     status, state = collector.status, state_of(collector)
     if state is CollectorState.DISABLED:
         return
-    if status.last_session is not None and status.last_session.parked:
-        yield _cause("parked", "Parked", "", status.last_session.finished_at)
-    if status.destination_away is not None:
-        away = status.destination_away
-        yield _cause(
-            "destination", away.reason, away.message, away.since, away.next_attempt
-        ).model_copy(update={"destination": away.destination})
-    elif status.host_away is not None:
-        closed = status.host_away
-        yield _cause(
-            "host", closed.reason, closed.message, closed.since, closed.next_attempt
-        ).model_copy(update={"host": closed.host, "port": closed.port})
-    elif state in {CollectorState.STALLED, CollectorState.FAILING}:
+    last = status.last_session
+    if last is not None and last.parked:
+        yield Concern("parked", PARKED, since=last.finished_at)
+    if (away := status.destination_away) is not None:
+        yield Concern(
+            "destination",
+            away.reason,
+            away.message,
+            away.since,
+            away.next_attempt,
+            destination=away.destination,
+        )
+    elif (closed := status.host_away) is not None:
+        yield Concern(
+            "host",
+            closed.reason,
+            closed.message,
+            closed.since,
+            closed.next_attempt,
+            closed.host,
+            closed.port,
+        )
+    elif state in _UNWELL:
         yield _failure(collector, state)
     elif is_stale(collector, now):
-        last = status.last_session
-        yield _cause("stale", "Stale", "", last.finished_at if last else None)
+        yield Concern("stale", STALE, since=last.finished_at if last else None)
 
 
-def _failure(collector: ShownCollector, state: CollectorState) -> Cause:
+def _failure(collector: ShownCollector, state: CollectorState) -> Concern:
     condition = _telling(collector, state)
     error = collector.status.last_session and collector.status.last_session.error
     told: SessionError | None = error if error and error.reason == condition.reason else None
@@ -138,12 +190,15 @@ def _failure(collector: ShownCollector, state: CollectorState) -> Cause:
         if told or state is CollectorState.FAILING
         else "manifest"
     )
-    source = collector.spec.get("source", {})
-    where = {"host": str(source.get("host", "")), "port": source.get("port")}
-    return _cause(
-        kind, condition.reason, condition.message, condition.last_transition_time
-    ).model_copy(
-        update={"advice": told.advice if told else "", **({} if kind == "manifest" else where)}
+    source = {} if kind == "manifest" else collector.spec.get("source", {})
+    return Concern(
+        kind,
+        condition.reason,
+        condition.message,
+        condition.last_transition_time,
+        host=str(source.get("host", "")),
+        port=source.get("port"),
+        advice=told.advice if told else "",
     )
 
 
@@ -151,22 +206,3 @@ def _telling(collector: ShownCollector, state: CollectorState) -> Condition:
     """Return the condition that tells why."""
     wanted = "Stalled" if state is CollectorState.STALLED else "Ready"
     return next(one for one in collector.status.conditions if one.type == wanted)
-
-
-def _cause(
-    kind: CauseKind,
-    reason: str,
-    message: str,
-    since: datetime | None,
-    next_attempt: datetime | None = None,
-) -> Cause:
-    return Cause(
-        kind=kind,
-        reason=reason,
-        message=message,
-        since=since,
-        next_attempt=next_attempt,
-        collectors=0,
-        people=0,
-        names=(),
-    )

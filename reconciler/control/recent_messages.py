@@ -39,6 +39,9 @@ class _Hours:
             for one in range(hour - HOURS + 1, hour + 1)
         ]
 
+    def total(self, hour: int) -> int:
+        return sum(self.counts if hour == self.latest else self.until(hour))
+
 
 class RecentMessages:
     """The counts by hour. A collector without mail takes no room."""
@@ -68,7 +71,8 @@ class RecentMessages:
 
     def total(self, now: datetime) -> int:
         """Return the messages of all collectors in these hours."""
-        return sum(sum(found.until(_hour(now))) for found in self._hours.values())
+        hour = _hour(now)
+        return sum(found.total(hour) for found in self._hours.values())
 
 
 def _hour(moment: datetime) -> int:

@@ -4,9 +4,10 @@ loop."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 
 from msgspec import Struct, field
 
@@ -19,13 +20,17 @@ from reconciler.control.host_health import Outage
 from reconciler.control.loop_state import LoopSnapshot
 from reconciler.control.recent_messages import RecentMessages
 from reconciler.control.service_figures import ServiceFigures
+from reconciler.control.shown_outages import ShownOutages
+from reconciler.model.collector_state import CollectorState, state_of
 from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
 from reconciler.model.provider_classes import OTHER, provider_class
-from reconciler.model.status import DestinationAway, HostAway, ShownCollector, ShownSession
+from reconciler.model.status import ShownCollector, ShownSession
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid
 
 _SHOWING = "showing its status"
+_AT_ONCE = 50
+"""Collectors that are drawn at once; then others work."""
 
 
 class _Past(Struct):
@@ -38,8 +43,9 @@ class _Past(Struct):
 
 
 class StatusBoard:
-    """The snapshot of each collector, kept up to date by the controller and the loops. Each
-    change is drawn once, in the event loop's next iteration."""
+    """What is shown of each collector, kept up to date by the controller and the loops. Whatever
+    changes is drawn anew once, in the event loop's next iterations: some at a time, so that others
+    work meanwhile where it is much."""
 
     def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
@@ -53,7 +59,17 @@ class StatusBoard:
         self._generations: dict[str, int] = {}
         self._past: dict[str, _Past] = {}
         self._shown: dict[str, ShownCollector] = {}
+        self._drawn_from: dict[str, DesiredCollector | Invalid] = {}
+        self._states: dict[str, CollectorState] = {}
+        self._in_order: tuple[ShownCollector, ...] | None = ()
+        """All that are shown, sorted by name; None where one has changed since."""
+        self._names: Sequence[str] | None = ()
+        """Their names, sorted; None where one was added or removed since."""
         self._changed: dict[str, None] = {}
+        self._drawing: asyncio.Handle | None = None
+        self._outages = ShownOutages(clock)
+        self._concerns_moved = False
+        """Whether an outage may concern more or fewer collectors than it did."""
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
         """Collectors that were drawn as waiting for their host or destination, with the outages
         of that moment."""
@@ -82,19 +98,42 @@ class StatusBoard:
 
     # -- reading
 
-    def collectors(self) -> list[ShownCollector]:
-        """Return all collectors, sorted by name."""
-        self._redraw_outages(list(self._waiting))
-        self._redraw()
-        return [self._shown[name] for name in sorted(self._shown)]
+    def collectors(self) -> Sequence[ShownCollector]:
+        """Return all collectors, sorted by name. Whatever has changed is drawn first."""
+        self._look_at_outages()
+        self._draw(len(self._changed))
+        return self._sorted()
+
+    async def drawn(self) -> Sequence[ShownCollector]:
+        """Return all collectors, sorted by name, when whatever has changed by now is drawn; others
+        work meanwhile."""
+        self._look_at_outages()
+        changed = list(self._changed)
+        for start in range(0, len(changed), _AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            for name in changed[start : start + _AT_ONCE]:
+                self._draw_one(name)
+        return self._sorted()
+
+    def _sorted(self) -> Sequence[ShownCollector]:
+        if self._names is None:
+            self._names = sorted(self._shown)
+        if self._in_order is None:
+            self._in_order = tuple([self._shown[name] for name in self._names])
+        return self._in_order
+
+    def state(self, collector: ShownCollector) -> CollectorState:
+        """Return the state of a collector that is shown."""
+        return self._states[collector.metadata.name]
 
     def names(self) -> Collection[str]:
-        """Return the names of all collectors that are shown."""
-        return self._shown.keys()
+        """Return the names of all collectors."""
+        return self._desired.keys()
 
     def collector(self, name: str) -> ShownCollector | None:
-        self._redraw_outages([name])
-        self._redraw()
+        self._look_at_outages()
+        self._draw_one(name)
         return self._shown.get(name)
 
     def desired(self, name: str) -> DesiredCollector | Invalid | None:
@@ -135,6 +174,7 @@ class StatusBoard:
             self._generations.update(generations)
             for name in names:
                 self.changed(name)
+            self._concerns_moved = True
             return
         now: dict[str, DesiredCollector | Invalid] = {**desired.invalid, **desired.collectors}
         for name in self._desired.keys() - now.keys():
@@ -151,6 +191,7 @@ class StatusBoard:
                 self.changed(name)
         self._generations.update(generations)
         self._desired = now
+        self._concerns_moved = True
 
     def pause(self, sentence: str) -> None:
         """Show that the service is paused, with this sentence; "" that it runs again."""
@@ -161,19 +202,19 @@ class StatusBoard:
     # -- from the loops
 
     def changed(self, name: str) -> None:
-        if not self._changed:
-            asyncio.get_running_loop().call_soon(self._redraw)
         self._changed[name] = None
+        if self._drawing is None:
+            self._drawing = asyncio.get_running_loop().call_soon(self._draw_some)
 
     def host_changed(self, names: Collection[str]) -> None:
         """Draw these anew: their host, which is away, is tried again at another time.
 
         This may concern thousands every half minute. So it is done only while events are
-        read; other readers see the change when they read (`_redraw_outages`).
+        read; other readers see the change when they read.
         """
-        if self.events.is_read:
-            for name in names:
-                self.changed(name)
+        self._changed.update(dict.fromkeys(names))
+        if self._drawing is None and self.events.is_read:
+            self._drawing = asyncio.get_running_loop().call_soon(self._draw_some)
 
     def finished(self, name: str, report: SessionReport) -> None:
         desired = self._desired.get(name)
@@ -200,12 +241,16 @@ class StatusBoard:
 
     def ended(self, name: str) -> None:
         self.changed(name)
+        self._concerns_moved = True
         self._ended()
 
     # -- drawing
 
     def _remove(self, name: str) -> None:
         self._shown.pop(name, None)
+        self._drawn_from.pop(name, None)
+        self._states.pop(name, None)
+        self._in_order = self._names = None
         self._changed.pop(name, None)
         self._waiting.pop(name, None)
         self._past.pop(name, None)
@@ -215,29 +260,46 @@ class StatusBoard:
         self.diary.forget(name)
         self._publish(name, None)
 
-    def _redraw_outages(self, names: Collection[str]) -> None:
-        """Mark those of `names` as changed whose outages are others than those that were drawn."""
-        for name in names:
-            if name in self._waiting:
-                loop = self._state(name)
-                if (
-                    loop is None
-                    or (loop.host_outage, loop.destination_outage) != self._waiting[name]
-                ):
-                    self._changed[name] = None
+    def _look_at_outages(self) -> None:
+        """Mark those as changed whose outages are others than those that were drawn, where that may
+        be."""
+        if not self._concerns_moved:
+            return
+        self._concerns_moved = False
+        for name, drawn in self._waiting.items():
+            loop = self._state(name)
+            if loop is None or (loop.host_outage, loop.destination_outage) != drawn:
+                self._changed[name] = None
 
-    def _redraw(self) -> None:
-        changed, self._changed = self._changed, {}
+    def _draw_some(self) -> None:
+        self._draw(_AT_ONCE)
+        is_over = not self._changed
+        self._drawing = None if is_over else asyncio.get_running_loop().call_soon(self._draw_some)
+
+    def _draw(self, most: int) -> None:
+        for name in list(islice(self._changed, most)):
+            self._draw_one(name)
+
+    def _draw_one(self, name: str) -> None:
+        """Draw a collector, where it has changed."""
+        if name not in self._changed:
+            return
+        del self._changed[name]
+        desired = self._desired.get(name)
+        if desired is None:
+            return
         now = self._clock.now()
-        for name in changed:
-            desired = self._desired.get(name)
-            if desired is None:
-                continue
-            with self._defects.contained(name, _SHOWING):
-                self._shown[name] = self._drawn(name, desired, now)
-            if sentence := self._defects.only(name, _SHOWING):
-                self._shown[name] = show_defect(name, sentence, self._generations.get(name, 0), now)
-            self._publish(name, self._shown[name])
+        if name not in self._shown:
+            self._names = None
+        with self._defects.contained(name, _SHOWING):
+            self._shown[name] = self._drawn(name, desired, now)
+            self._drawn_from[name] = desired
+        if sentence := self._defects.only(name, _SHOWING):
+            self._shown[name] = show_defect(name, sentence, self._generations.get(name, 0), now)
+            self._drawn_from.pop(name, None)
+        self._states[name] = state_of(self._shown[name])
+        self._in_order = None
+        self._publish(name, self._shown[name])
 
     def _drawn(
         self, name: str, desired: DesiredCollector | Invalid, now: datetime
@@ -259,41 +321,13 @@ class StatusBoard:
             past.verdict,
             past.totals,
             self._revision,
-            self._away(loop.host_outage if loop else None),
+            self._outages.host(loop.host_outage if loop else None),
             self._defects.of(name),
-            self._destination_away(loop.destination_outage if loop else None),
+            self._outages.destination(loop.destination_outage if loop else None),
             self._paused,
         )
-        return show_collector(facts, before.status.conditions if before else (), now)
-
-    def _away(self, cause: Outage | None) -> HostAway | None:
-        return (
-            None
-            if cause is None
-            else HostAway(
-                host=cause.host,
-                port=cause.port,
-                reason=cause.reason,
-                message=cause.message,
-                since=self._clock.at(cause.since),
-                next_attempt=self._clock.at(cause.next_attempt),
-                concerns=cause.concerns,
-            )
-        )
-
-    def _destination_away(self, cause: Outage | None) -> DestinationAway | None:
-        return (
-            None
-            if cause is None
-            else DestinationAway(
-                destination=cause.host,
-                reason=cause.reason,
-                message=cause.message,
-                since=self._clock.at(cause.since),
-                next_attempt=self._clock.at(cause.next_attempt),
-                concerns=cause.concerns,
-            )
-        )
+        same = before if self._drawn_from.get(name) is desired else None
+        return show_collector(facts, before.status.conditions if before else (), now, same)
 
     def _publish(self, name: str, found: ShownCollector | None) -> None:
         self.events.put(name, found)

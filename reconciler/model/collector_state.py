@@ -30,10 +30,17 @@ class CollectorState(StrEnum):
     READY = "ready"
 
 
+_IDLE = {CollectorState.DISABLED, CollectorState.PAUSED}
+
+
 def state_of(collector: ShownCollector) -> CollectorState:
     """Return the state of a collector."""
-    conditions = {one.type: one for one in collector.status.conditions}
-    ready, stalled = conditions.get("Ready"), conditions.get("Stalled")
+    ready = stalled = None
+    for one in collector.status.conditions:
+        if one.type == "Ready":
+            ready = one
+        elif one.type == "Stalled":
+            stalled = one
     if ready is not None and ready.reason == "Disabled":
         return CollectorState.DISABLED
     if stalled is not None and stalled.status == "True":
@@ -49,8 +56,9 @@ def is_stale(collector: ShownCollector, now: datetime) -> bool:
     """Return whether what is known of a collector is older than its interval allows: two intervals
     and two minutes after its last session ended."""
     last = collector.status.last_session
-    idle = {CollectorState.DISABLED, CollectorState.PAUSED}
-    if state_of(collector) in idle or last is None or last.finished_at is None:
+    if last is None or last.finished_at is None or now - last.finished_at <= _SPARE:
+        return False
+    if state_of(collector) in _IDLE:
         return False
     return now - last.finished_at > 2 * interval_of(collector.spec) + _SPARE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -11,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.control.control_service import ControlService
+from reconciler.control.event_loop import ThreadPool
+from reconciler.model.errors import NoThread
 from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.access.request_log import logged
 from reconciler.web.access.roles import SOCKET
@@ -66,17 +69,26 @@ def application(control: ControlService, paths: DaemonPaths, rules: AccessRules)
 
 def _page(control: ControlService, rules: AccessRules) -> ASGIApp:
     from reconciler.web.page.page_assembly import page  # noqa: PLC0415  # slow to import
+    from reconciler.web.page.page_rendering import prepare  # noqa: PLC0415
 
+    prepare()
     return page(control, rules)
 
 
 def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:
-    """Return an application that is made with the first request for it."""
+    """Return an application that is made when somebody first asks it something: in a thread, since
+    that takes a second."""
     made: list[ASGIApp] = []
+    making, threads = asyncio.Lock(), ThreadPool("page", 1)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if not made:
-            made.append(make())
+        async with making:
+            if not made:
+                try:
+                    made.append(await threads.run(make))
+                except NoThread:
+                    made.append(make())
+                threads.close()
         await made[0](scope, receive, send)
 
     return serve

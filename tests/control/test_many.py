@@ -78,10 +78,13 @@ class World:
             return manifest_files.read(path)
 
         def counted_shown(
-            facts: Facts, previous: tuple[Condition, ...], now: datetime
+            facts: Facts,
+            previous: tuple[Condition, ...],
+            now: datetime,
+            same: ShownCollector | None,
         ) -> ShownCollector:
             self.counts["shown"] += 1
-            return conditions.show_collector(facts, previous, now)
+            return conditions.show_collector(facts, previous, now, same)
 
         patch.setattr(observation, "read", counted_read)
         patch.setattr(boards, "show_collector", counted_shown)

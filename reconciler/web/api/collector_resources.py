@@ -20,7 +20,7 @@ from reconciler.control.collector_query import (
     parse_sort,
 )
 from reconciler.control.control_service import ControlService
-from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.collector_state import CollectorState
 from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
 from reconciler.model.status import Description, Shown
 from reconciler.web.api.described_collector import described
@@ -43,6 +43,8 @@ LIST_PARAMETERS = (
         repeats=True,
     ),
     Parameter("host", "Mail is collected from this host.", _TEXT),
+    Parameter("reason", "The `reason` of a cause of the summary, such as Parked or Stale.", _TEXT),
+    Parameter("destination", "The `destination` of a cause of the summary.", _TEXT),
     Parameter(
         "sort",
         "What the list is sorted by, then by name; `-` before it turns the order around.",
@@ -67,7 +69,7 @@ _LIST = {
 }
 _SUMMARY = {
     "type": "object",
-    "required": ["total", "states", "causes", "trouble", "diagnostics"],
+    "required": ["total", "states", "causes", "messagesLastDay", "trouble", "diagnostics"],
 }
 
 
@@ -106,7 +108,7 @@ class CollectorResources:
         ]
 
     async def list_collectors(self, request: Request) -> Response:
-        found = self._control.query(read_query(request))
+        found, _ = await self._control.query(read_query(request))
         fields = [path.split(".") for path in request.query_params.get("fields", "").split(",")]
         items = [one.model_dump(mode="json", by_alias=True) for one in found.items]
         if fields != [[""]]:
@@ -115,39 +117,23 @@ class CollectorResources:
 
     async def summary(self, _request: Request) -> Response:
         """Return how many collectors are in each state, and what needs attention."""
-        found = self._control.list()
-        ready = Counter(
-            condition.status
-            for one in found
-            for condition in one.status.conditions
-            if condition.type == "Ready"
-        )
-        states = Counter(state_of(one).value for one in found)
-        severities = Counter(str(each.severity) for each in self._control.diagnostics)
-        away = {
-            (one.status.host_away.host, one.status.host_away.port): one.status.host_away
-            for one in found
-            if one.status.host_away is not None
-        }
-        closed = {
-            one.status.destination_away.destination: one.status.destination_away
-            for one in found
-            if one.status.destination_away is not None
-        }
+        control, overview = self._control, await self._control.overview()
+        severities = Counter(str(each.severity) for each in control.diagnostics)
         return JSONResponse(
             {
-                "total": len(found),
-                "states": {state.value: states[state.value] for state in CollectorState},
-                "causes": _dumped(self._control.causes()),
-                "paused": self._control.paused.as_json() if self._control.paused else None,
-                "revision": self._control.revision,
-                "trouble": self._control.trouble or None,
+                "total": overview.total,
+                "states": {state.value: overview.states.get(state, 0) for state in CollectorState},
+                "causes": _dumped(overview.causes),
+                "messagesLastDay": await control.messages_last_day(),
+                "paused": control.paused.as_json() if control.paused else None,
+                "revision": control.revision,
+                "trouble": control.trouble or None,
                 "diagnostics": {
                     severity: severities[severity] for severity in ("error", "warning", "info")
                 },
-                "ready": dict(ready),
-                "destinationsAway": _dumped(closed.values()),
-                "hostsAway": _dumped(away.values()),
+                "ready": dict(overview.ready),
+                "destinationsAway": _dumped(overview.destinations_away),
+                "hostsAway": _dumped(overview.hosts_away),
             }
         )
 
@@ -169,6 +155,8 @@ def read_query(request: Request) -> Query:
             host=given.get("host", ""),
             sort=sort,
             descending=descending,
+            reason=given.get("reason", ""),
+            destination=given.get("destination", ""),
             limit=_limit(given.get("limit") or "100"),
             after=Cursor.read(after, sort) if after else None,
         )

@@ -73,9 +73,8 @@ class EventStream:
                 position = journal.number
                 if last:
                     yield event("resync", "{}")
-                async for piece in _pieces(
-                    event("collector", draw(one)) for one in self._control.list()
-                ):
+                present = await self._control.every()
+                async for piece in _pieces(event("collector", draw(one)) for one in present):
                     yield piece
             yield event("synced", "{}", journal.identity(position))
             while True:

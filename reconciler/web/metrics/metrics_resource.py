@@ -52,7 +52,7 @@ class MetricsResource:
         async with self._scraping:
             del self._scrapes[accept]
             return await self._drawing.run(
-                draw, self._control.snapshot(), self._control.ledger_size, self._mode, accept
+                draw, await self._control.snapshot(), self._control.ledger_size, self._mode, accept
             )
 
 

@@ -17,11 +17,12 @@ _LONGEST = 200
 
 
 class CollectorRow(Struct, frozen=True):
-    """A row. `title` is "" where it says no more than the name. `why` is plain words, `message` are
-    those of the server; both are "" where all is well. `hours` are the messages of the last hours,
-    the oldest first."""
+    """A row. `pick` names its checkbox. `title` is "" where it says no more than the name. `why` is
+    plain words, `message` are those of the server; both are "" where all is well. `hours` are the
+    messages of the last hours, the oldest first."""
 
     name: str
+    pick: str
     title: str
     enabled: bool
     state: CollectorState
@@ -51,6 +52,7 @@ def collector_row(
     title = str(spec.get("title", ""))
     return CollectorRow(
         name=name,
+        pick=language.gettext("Select %(name)s") % {"name": name},
         title=title if title != name else "",
         enabled=state is not CollectorState.DISABLED,
         state=state,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from starlette.responses import Response
 
 from reconciler.control.collector_query import Query
 from reconciler.control.control_service import ControlService
-from reconciler.control.failure_causes import Cause
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.status import ShownCollector
 from reconciler.web.api.collector_resources import read_query
@@ -28,9 +26,6 @@ from reconciler.web.page.reason_words import marked, state_words
 from reconciler.web.page.sparkline import sparkline
 
 _FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
-_PATIENCE = 20
-"""Factor: a look at all collectors is kept for so many times as long as it took. So it costs a
-twentieth of the daemon's time at most."""
 _OFFERED = 50
 """Labels and hosts that the filters offer."""
 _ROWS = 200
@@ -63,23 +58,11 @@ class StateFilter(Struct, frozen=True):
     chosen: bool
 
 
-class _Overview(Struct, frozen=True):
-    """The result of a look at all collectors."""
-
-    causes: Sequence[Cause] = ()
-    vanished: int = 0
-    """Collectors whose manifests are gone, and whose removal is to be confirmed."""
-    labels: Sequence[str] = ()
-    hosts: Sequence[str] = ()
-    until: float = 0.0
-
-
 class ListView:
     """The list of collectors."""
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
-        self._overview = _Overview()
 
     def routes(self) -> list[PageRoute]:
         return [PageRoute("GET", "/", self.show), PageRoute("GET", "/rows", self.rows)]
@@ -90,22 +73,22 @@ class ListView:
         template = _FRAGMENTS.get(fragment, "list.html")
         context: dict[str, Any] = {}
         if fragment != "list":
-            context |= self._attention(language_of(request))
+            context |= await self._attention(language_of(request))
         if fragment != "attention":
             context |= await self._listed(request)
         return render(request, template, **context)
 
     async def rows(self, request: Request) -> Response:
         """Answer with the rows of these collectors, as far as they are there."""
-        wanted = set(request.query_params.getlist("name")[:_ROWS])
-        found = [one for one in self._control.list() if one.metadata.name in wanted]
+        names = request.query_params.getlist("name")[:_ROWS]
+        found = self._control.some(dict.fromkeys(names))
         shown = await self._rows(found, language_of(request))
         return render(request, "list_rows.html", rows=shown, sparkline=sparkline)
 
     async def _listed(self, request: Request) -> dict[str, Any]:
         query, language = read_query(request), language_of(request)
-        found, states = self._control.query_with_states(query)
-        overview = self._looked()
+        found, states = await self._control.query(query)
+        overview = await self._control.overview()
         return {
             "rows": await self._rows(found.items, language),
             "sparkline": sparkline,
@@ -116,16 +99,16 @@ class ListView:
             "following": _path(query, after=found.next) if found.next else "",
             "columns": [_column(key, text, query, language) for key, text in _COLUMNS],
             "filters": list(_filters(query, states, language)),
-            "labels": overview.labels,
-            "hosts": overview.hosts,
+            "labels": _most(overview.labels),
+            "hosts": _most(overview.hosts),
             "back": _path(query),
         }
 
-    def _attention(self, language: Language) -> dict[str, Any]:
-        looked = self._looked()
+    async def _attention(self, language: Language) -> dict[str, Any]:
+        overview = await self._control.overview()
         return {
-            "causes": [shown_cause(one, language) for one in looked.causes],
-            "vanished": looked.vanished,
+            "causes": [shown_cause(one, language) for one in overview.causes],
+            "vanished": self._control.vanished,
             "paused": self._control.paused,
             "trouble": self._control.trouble,
         }
@@ -138,32 +121,9 @@ class ListView:
             collector_row(one, recent.hours(one.metadata.name, now), language, now) for one in found
         ]
 
-    def _looked(self) -> _Overview:
-        """Return the result of a look at all collectors. It is kept for a while, because the
-        page asks for it with each key that somebody presses."""
-        began = time.monotonic()
-        if began >= self._overview.until:
-            found = self._control.list()
-            labels = Counter(
-                f"{key}={value}" for one in found for key, value in one.metadata.labels.items()
-            )
-            hosts = Counter(str(one.spec.get("source", {}).get("host", "")) for one in found)
-            hosts.pop("", None)
-            causes = self._control.causes()
-            vanished = sum(one.removed for one in self._control.held())
-            ended = time.monotonic()
-            self._overview = _Overview(
-                causes,
-                vanished,
-                _most(labels),
-                _most(hosts),
-                ended + _PATIENCE * (ended - began),
-            )
-        return self._overview
 
-
-def _most(counted: Counter[str]) -> list[str]:
-    return sorted(text for text, _ in counted.most_common(_OFFERED))
+def _most(counted: Mapping[str, int]) -> list[str]:
+    return sorted(text for text, _ in Counter(counted).most_common(_OFFERED))
 
 
 def _column(key: str, text: str, query: Query, language: Language) -> ListColumn:
@@ -195,6 +155,8 @@ def _path(query: Query, **other: str) -> str:
         "state": ",".join(sorted(query.states)),
         "label": ",".join(one.text for one in query.labels),
         "host": query.host,
+        "reason": query.reason,
+        "destination": query.destination,
         "sort": f"-{query.sort}" if query.descending else query.sort,
         "after": query.after.text if query.after else "",
         **other,

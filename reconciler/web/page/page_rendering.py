@@ -32,8 +32,18 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_FIRST = ("login.html", "list.html", "list_table.html", "list_rows.html", "attention.html")
+"""The templates of the first pages that somebody sees."""
 _SHORT = 1400
 """The most characters of an answer that is sent without compression: it fits into one packet."""
+
+
+def prepare() -> None:
+    """Load what the list needs, which takes a second at the first page."""
+    for code in LANGUAGES:
+        for name in _FIRST:
+            _environment(code).get_template(name)
+        preferred(code, "").prepare()
 
 
 def language_of(request: Request) -> Language:
@@ -82,6 +92,7 @@ def _environment(code: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("reconciler.web.page", "templates"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from gettext import NullTranslations
 from importlib.resources import files
 
@@ -32,6 +32,14 @@ class Language:
         self._locale = Locale.parse(code)
         self._texts = _catalogue(code)
         self._relative = functools.lru_cache(maxsize=4096)(self._relatively)
+        self._number = functools.lru_cache(maxsize=4096)(self._separated)
+
+    def prepare(self) -> None:
+        """Load the language's data."""
+        now = datetime.now(UTC)
+        self.number(1)
+        self.relative(now, now)
+        self.clock(now, now)
 
     def gettext(self, text: str) -> str:
         return self._texts.gettext(text)
@@ -46,6 +54,9 @@ class Language:
 
     def number(self, value: float) -> str:
         """Return a number with the language's separators."""
+        return self._number(value)
+
+    def _separated(self, value: float) -> str:
         return str(format_decimal(value, locale=self._locale))
 
     def octets(self, count: int) -> str:

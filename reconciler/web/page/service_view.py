@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -10,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from reconciler.control.control_service import ControlService
-from reconciler.model.collector_state import CollectorState, state_of
+from reconciler.model.collector_state import CollectorState
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.page.page_notices import with_notice
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
@@ -35,8 +34,7 @@ class ServiceView:
 
     async def show(self, request: Request) -> Response:
         control, language = self._control, language_of(request)
-        collectors = control.list()
-        states = Counter(map(state_of, collectors))
+        overview = await control.overview()
         return render(
             request,
             "service.html",
@@ -49,11 +47,11 @@ class ServiceView:
             defects=control.internal_errors,
             directory=str(control.manifests.directory),
             revision=control.revision,
-            total=len(collectors),
+            total=overview.total,
             states=[
-                (state.value, state_words(state, language), states[state])
+                (state.value, state_words(state, language), overview.states[state])
                 for state in CollectorState
-                if states[state]
+                if overview.states.get(state)
             ],
             sessions=control.sessions_now(),
         )

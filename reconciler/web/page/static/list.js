@@ -2,7 +2,6 @@
 import { clock, fragment, localTimes, logIn, stillPressed } from "./page.js";
 import { onChanges } from "./live.js";
 
-const TYPING = 120;
 const ROWS_EVERY = 1000;
 const LIST_EVERY = 5000;
 const STREAMS = 3;
@@ -75,6 +74,7 @@ function replaceList(made) {
 
 let asking = null;
 
+// Whether the list is now what was asked for: somebody may have asked for another one meanwhile.
 async function show(path, { push = true } = {}) {
   asking?.abort();
   asking = new AbortController();
@@ -82,9 +82,10 @@ async function show(path, { push = true } = {}) {
     replaceList(await fragment(path, "list", asking.signal));
   } catch (error) {
     if (error.name !== "AbortError") offline();
-    return;
+    return false;
   }
   if (push) history.pushState({ list: true }, "", path);
+  return true;
 }
 
 function typed() {
@@ -97,21 +98,27 @@ function typed() {
   return address.pathname + address.search;
 }
 
-let timer = 0;
+// Each key is answered at once; keys that come before the answer share the next one.
 let isTyping = false;
-filter.addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(async () => {
+let isAnswering = false;
+let isBehind = false;
+filter.addEventListener("input", async () => {
+  isBehind = true;
+  if (isAnswering) return;
+  isAnswering = true;
+  while (isBehind) {
+    isBehind = false;
     const path = typed();
-    await show(path, { push: false });
+    if (!await show(path, { push: false })) continue;
     if (isTyping) history.replaceState({ list: true }, "", path);
     else history.pushState({ list: true }, "", path);
     isTyping = true;
-  }, TYPING);
+  }
+  isAnswering = false;
 });
 filter.addEventListener("submit", (event) => {
   event.preventDefault();
-  clearTimeout(timer);
+  isBehind = false;
   show(typed());
 });
 filter.addEventListener("focusout", () => { isTyping = false; });
