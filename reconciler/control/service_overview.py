@@ -40,8 +40,8 @@ class Overview(Struct, frozen=True):
     destinations_away: Sequence[DestinationAway]
 
 
-class _Look:
-    """A look that is under way."""
+class _OverviewTally:
+    """Counts what a look finds, one collector after the other."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -115,7 +115,7 @@ class ServiceOverview:
 
     async def _looked(self, found: Sequence[ShownCollector]) -> Overview:
         self._version, self._at = self._board.events.number, self._clock.monotonic()
-        look = _Look(self._clock.now())
+        look = _OverviewTally(self._clock.now())
         for start in range(0, len(found), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
