@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.disk import opened_directory, replacing
 from reconciler.manifests import manifest_files
 from reconciler.manifests.checks.duplicate_accounts import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
@@ -38,6 +38,24 @@ class CachedCheck(Struct, frozen=True):
     names: tuple[ManifestSummary, ...]
     diagnostics: tuple[Diagnostic, ...]
     stamps: Mapping[str, str] = field(default_factory=dict)
+
+
+class _CacheEntry(Struct, frozen=True):
+    """The result for a file, with the file's stat signature and digest."""
+
+    signature: list[Any] | None
+    digest: str
+    found: CachedCheck
+
+    def row(self) -> list[Any]:
+        """Return the entry as the cache file has it."""
+        diagnostics = [
+            [one.line, one.column, one.path, one.rule, str(one.severity), one.message]
+            for one in self.found.diagnostics
+        ]
+        names = [_shown(one) for one in self.found.names]
+        stamps = dict(self.found.stamps)
+        return [self.signature, self.digest, self.found.valid, names, diagnostics, stamps]
 
 
 def place(paths: Iterable[Path]) -> Path | None:
@@ -64,7 +82,10 @@ class CheckCache:
         self._file = file
         self._version = f"{program()} {about}"
         self._old = self._read()
-        self._new: dict[str, list[Any]] = {}
+        """Rows of the cache file. A row is removed once it is used, so that no result is in
+        memory twice."""
+        self._new: dict[str, _CacheEntry] = {}
+        self._changed = False
         self._seen: dict[str, tuple[list[Any] | None, str | None]] = {}
 
     def find(self, path: Path) -> CachedCheck | None:
@@ -81,50 +102,52 @@ class CheckCache:
             self._seen[key] = (seen, digest)
             if kept is None or digest != kept[1]:
                 return None
-            kept = [seen, *kept[1:]]
         self._seen[key] = (seen, kept[1])
         names = tuple(_named(one, str(path)) for one in kept[3])
         if any(one.kind == "Template" for one in names):
             return None  # the templates themselves are needed, and they are not in the cache
-        self._new[key] = kept
-        return CachedCheck(
+        found = CachedCheck(
             kept[2], names, tuple(_diagnostic(one, str(path)) for one in kept[4]), kept[5]
         )
+        del self._old[key]
+        self._changed |= seen != kept[0]
+        self._new[key] = _CacheEntry(seen, kept[1], found)
+        return found
 
     def add(self, path: Path, found: CachedCheck) -> None:
         """Add a new result for a file that `find` was asked about before."""
         key = _key(path)
         signature, digest = self._seen.get(key, (None, None))
-        self._new.pop(key, None)
+        if self._new.pop(key, None) is not None:
+            self._changed = True
         if signature is not None and digest is not None:  # else it is changing
-            self._new[key] = [
-                signature,
-                digest,
-                found.valid,
-                [_shown(one) for one in found.names],
-                [
-                    [one.line, one.column, one.path, one.rule, str(one.severity), one.message]
-                    for one in found.diagnostics
-                ],
-                dict(found.stamps),
-            ]
+            entry = self._new[key] = _CacheEntry(signature, digest, found)
+            self._changed |= entry.row() != self._old.pop(key, None)
 
     def save(self) -> None:
         """Write the cache file. Errors are ignored: without a cache the next call takes longer."""
-        if self._file is None or self._new == self._old:
+        if self._file is None or not (self._changed or self._old):
             return
         with suppress(OSError):
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for other in self._file.parent.glob("validate-*.json"):
                 if other.stat().st_mtime < time.time() - _UNUSED:
                     other.unlink()
-            kept = json.dumps({"version": self._version, "files": self._new}, separators=(",", ":"))
             draft_name = f".validate-{secrets.token_hex(4)}"
             with (
                 opened_directory(self._file.parent) as directory,
                 replacing(directory, self._file.name, draft_name, durable=False) as draft,
             ):
-                write_all(draft, kept.encode())
+                self._write(draft)
+
+    def _write(self, draft: int) -> None:
+        """Write the rows one by one: all of them at once would take as much memory again."""
+        with os.fdopen(draft, "wb", closefd=False) as file:
+            file.write(f'{{"version":{json.dumps(self._version)},"files":{{'.encode())
+            for number, (key, entry) in enumerate(self._new.items()):
+                row = json.dumps(entry.row(), separators=(",", ":"))
+                file.write(f"{',' * bool(number)}{json.dumps(key)}:{row}".encode())
+            file.write(b"}}")
 
     def _read(self) -> dict[str, list[Any]]:
         if self._file is None:

@@ -66,10 +66,12 @@ def check_files(
     for path in paths:
         known = None if found_by[path].is_odd(path) else cache.find(path)
         found[str(path)] = content(path) if known is None else _known(path, known)
+    cached = {name: one for name, one in found.items() if isinstance(one, FileRecord)}
     after = manifests.refresh(found, lambda name: content(Path(name)))
+    found.clear()  # the contents are not needed any more
     for path in paths:
         record = after.records[str(path)]
-        if record is not found[str(path)]:
+        if record is not cached.get(str(path)):
             one = record.result
             cache.add(path, CachedCheck(one.valid, one.names, one.diagnostics, record.stamps))
     cache.save()
