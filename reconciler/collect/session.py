@@ -97,6 +97,8 @@ class Session(Generic[S]):
             for fetch in fetches:
                 if fetch in failed:
                     continue
+                if fetch.work is not self._last_work:
+                    self._connection.fruitless = 0  # another folder may give something
                 self._last_work = fetch.work
                 try:
                     collect(fetch)
@@ -120,17 +122,16 @@ class Session(Generic[S]):
     def _give_up_folder(self, error: FolderFailed, failed: int, *, sole: bool) -> None:
         """Go on without the folder. Raise what it means for the account where it is the only one,
         or not the first to fail while nothing has come."""
-        progress, connection = self._progress, self._connection
+        progress = self._progress
         progress.trouble = progress.trouble or error.alone
         if error.alone and (sole or (failed > 1 and not progress.arrived)):
             raise error.alone from None
         if sole:
             raise error
         self._batches.take_recorded()
-        connection.fruitless = 0
         self._context.note(str(error))
-        if not connection.in_step:
-            connection.lost = error
+        if not self._connection.in_step:
+            self._connection.lost = error
 
     def _note_alerts(self) -> None:
         """Keep what the server wants people to be told, and note what it says for the first

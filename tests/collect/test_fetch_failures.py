@@ -190,3 +190,16 @@ def test_where_two_are_refused_and_none_ever_came_it_may_be_the_server() -> None
     assert report.outcome is Outcome.FAILED
     known = made.ledger.known("sales", made.server.folder)
     assert [entry.attempts for entry in known.values()] == [0, 0]
+
+
+def test_a_server_that_gives_nothing_any_longer_fails_soon_and_no_message_is_blamed() -> None:
+    made = world()
+    made.session()
+    made.server.messages |= {str(uid): b"Subject: new\r\n\r\n" for uid in range(6, 40)}
+    made.server.breaking = set(made.server.messages)
+    helm = Helm()
+    report = made.session(helm=helm)
+    assert report.outcome is Outcome.FAILED
+    assert helm.logins < 8
+    known = made.ledger.known("sales", made.server.folder)
+    assert {entry.attempts for entry in known.values()} == {0}

@@ -92,3 +92,9 @@ def test_more_octets_than_allowed_end_the_message() -> None:
     incoming = Incoming(iter([b"x" * 600, b"x" * 600]), 1000)
     with pytest.raises(ProtocolViolation, match="larger than the server announced"):
         list(incoming)
+
+
+@pytest.mark.parametrize("whole", [b"A: 1\nB: 2\n\nbody\n\nmore\n", b"\nbody", b"A: 1\r\n\r\nbody"])
+def test_the_fingerprint_does_not_depend_on_where_the_chunks_end(whole: bytes) -> None:
+    for border in range(len(whole) + 1):
+        assert fingerprint([whole[:border], whole[border:]]) == fingerprint([whole])

@@ -7,8 +7,10 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from reconciler.collect.server_probe import ServerProbe
-from reconciler.model.messages import Arrival, Fetched, Listed, Pace, Vanished
+from reconciler.model.messages import Arrival, Fetched, Listed, Pace, Unfetched, Vanished
 
 ONE, TWO, THREE = (Listed(key, 10 * int(key)) for key in "123")
 
@@ -58,3 +60,41 @@ def test_without_anything_that_came_one_of_an_earlier_session_is_asked_for() -> 
     tested.forget(())
     assert tested.server_gives() is True
     assert server.asked == ["3"]
+
+
+class Odd(Server):
+    """Answers by the message's key."""
+
+    def fetch(self, _: object, messages: Sequence[Listed], pace: Pace) -> Iterator[Fetched]:
+        for listed in messages:
+            self.asked.append(listed.key)
+            match listed.key:
+                case "1":
+                    yield Unfetched(listed, "NO")
+                case "2":
+                    yield Arrival(listed, iter((b"",)))
+                case "3":
+                    yield Vanished(listed)
+                case _:
+                    yield Arrival(listed, iter((b"", b"text")))
+
+
+@pytest.mark.parametrize(
+    ("keys", "gives"),
+    [
+        pytest.param("1", False, id="refused"),
+        pytest.param("2", False, id="empty"),
+        pytest.param("3", None, id="deleted by somebody"),
+        pytest.param("31", False, id="one deleted, one refused"),
+        pytest.param("13", False, id="one refused, one deleted"),
+        pytest.param("24", True, id="an empty one, then one that comes"),
+        pytest.param("", None, id="nothing to ask for"),
+    ],
+)
+def test_whether_the_server_gives_anything(keys: str, gives: bool | None) -> None:
+    server = Odd()
+    tested = probe(server)
+    for size, key in enumerate(keys, 1):
+        tested.add(Listed(key, size))
+    assert tested.server_gives() is gives
+    assert server.asked == list(keys)

@@ -807,3 +807,30 @@ def test_once_it_is_told_to_stop_no_other_message_is_asked_for(
         helm = Noticing(stop_after=reports)
         here.session(fate, helm)
         assert "fetch" not in fate.steps[helm.stopped_at :] or not helm.stopped_at
+
+
+@pytest.mark.parametrize("uidl", [True, False])
+@pytest.mark.parametrize(
+    ("outcome", "asked_in_all"),
+    [
+        pytest.param(Refused("a@here", "554 no"), 1, id="parked"),
+        pytest.param(Deferred("a@here", "no answer", unsure=True), 2, id="never answered"),
+        pytest.param(Deferred("a@here", "451 later", wait=3600.0), 1, id="later"),
+        pytest.param(Deferred("a@here", "451 busy"), 4, id="busy"),
+    ],
+)
+def test_P1_without_uidl_a_message_waits_as_long_as_with_it(
+    outcome: DeliveryOutcome, asked_in_all: int, uidl: bool
+) -> None:
+    here = world("all-delete", "pop3")
+    here.server.uidl = uidl
+    asked: list[str] = []
+    here.verdict = lambda recipient: asked.append(recipient) or outcome  # type: ignore[func-returns-value]
+    here.server.messages = {"1": TEXTS["1"]}
+    for _ in range(4):
+        report = here.session()
+        assert (report.parked + report.failed, report.deleted) == (1, 0)
+    assert len(asked) == asked_in_all
+    here.verdict = lambda recipient: Delivered(recipient, "file")
+    here.now += timedelta(days=2)
+    assert here.session().collected == (asked_in_all != 1 or not isinstance(outcome, Refused))

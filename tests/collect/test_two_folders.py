@@ -37,3 +37,12 @@ def test_where_nothing_comes_the_session_fails(archive: Mapping[str, bytes]) -> 
     assert report.outcome is Outcome.FAILED
     assert report.error is not None
     assert report.error.reason == "ConnectionFailed"
+
+
+def test_what_one_folder_lost_does_not_count_for_the_next_one() -> None:
+    archive = {f"a{uid}": f"Subject: {uid}\r\n\r\n{uid}\r\n".encode() for uid in range(9)}
+    made = World(Server(messages=dict(TEXTS), archive=archive))
+    made.server.breaking = {*TEXTS, "a0", "a4"}
+    report = made.session()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert len(made.mailboxes.texts()) == 7

@@ -15,7 +15,13 @@ from msgspec.structs import replace
 from reconciler.collect.session import Session
 from reconciler.collect.session_context import Task
 from reconciler.ledger.column_types import COUNTED
-from reconciler.model.errors import ConnectionFailed, DestinationUnavailable, LeaseLost
+from reconciler.model.errors import (
+    ConnectionFailed,
+    DestinationUnavailable,
+    FolderFailed,
+    LeaseLost,
+    SourceError,
+)
 from reconciler.model.history import AccountState, Alert
 from reconciler.model.messages import (
     NUMBERINGS,
@@ -137,9 +143,19 @@ class MemorySource:
         self.suspects: Sequence[Listed] = ()
         self.alerts: Sequence[str] = server.alerts
 
+    def _step(self, name: str) -> None:
+        """What fails here ends the connection."""
+        try:
+            self.fate.step(name)
+        except FolderFailed:
+            raise
+        except SourceError:
+            self.closed = "broken"
+            raise
+
     def listings(self, *, writable: bool) -> Iterator[Listing]:
         self.writable = writable
-        self.fate.step("list")
+        self._step("list")
         if not self.server.uidl:
             texts = self.server.messages.values()
             self.server.messages = {f"#{number}": text for number, text in enumerate(texts, 1)}
@@ -165,7 +181,7 @@ class MemorySource:
         self, folder: Folder, messages: Sequence[Listed]
     ) -> Iterator[tuple[Listed, bytes | None]]:
         assert not self.closed
-        self.fate.step("headers")
+        self._step("headers")
         self.server.headers += len(messages)
         for message in messages:
             head, _, _ = self.server.messages[message.key].partition(b"\r\n\r\n")
@@ -177,7 +193,7 @@ class MemorySource:
 
     def unchanged(self, state: str, *, writable: bool) -> bool:
         self.writable = writable
-        self.fate.step("look for changes")
+        self._step("look for changes")
         return self.account_state == state
 
     def fetch(
@@ -186,8 +202,9 @@ class MemorySource:
         assert not self.closed
         for place, message in enumerate(messages):
             self.suspects = messages[place : place + self.server.ahead]
-            self.fate.step("fetch from Archive" if folder.name == "Archive" else "fetch")
+            self._step("fetch from Archive" if folder.name == "Archive" else "fetch")
             if message.key in self.server.breaking:
+                self.closed = "broken"
                 raise broken()
             given = self.fate.steps.count("half a message")
             if self.server.until and given >= self.server.until:
@@ -217,20 +234,20 @@ class MemorySource:
     def _content(self, text: bytes) -> Iterator[bytes]:
         middle = len(text) // 2
         yield text[:middle]
-        self.fate.step("half a message")
+        self._step("half a message")
         yield text[middle:]
 
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:
         assert not self.closed
         assert self.writable
         assert not self.server.read_only
-        self.fate.step("before delete")
+        self._step("before delete")
         keys = frozenset(message.key for message in messages)
         if self.server.protocol == "pop3":
             self.doomed |= keys
             return Deletion(pending=keys)
         self._expunge(keys)
-        self.fate.step("after delete")
+        self._step("after delete")
         return Deletion(confirmed=keys)
 
     def _expunge(self, keys: Iterable[str]) -> None:
@@ -238,17 +255,18 @@ class MemorySource:
             del self.server.messages[key]
 
     def finish(self) -> Deletion:
-        self.fate.step("before quit")
+        assert self.closed in ("", "broken")
+        self._step("before quit")
         self.closed = "finished"
         self._expunge(self.doomed)
-        self.fate.step("after quit")
+        self._step("after quit")
         return Deletion(confirmed=frozenset(self.doomed))
 
     def abort(self) -> None:
         self.closed = "aborted"
 
     def reconnect(self) -> None:
-        self.fate.step("reconnect")
+        self._step("reconnect")
         self.doomed, self.closed = set(), ""
 
 

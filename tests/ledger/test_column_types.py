@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.ledger import SqlLedger
-from reconciler.ledger.column_types import COUNTED, STATES
+from reconciler.ledger.column_types import COUNTED, STATES, code
 from reconciler.model.outcomes import MessageState
 from tests.ledger.samples import INBOX, NOW, collected, fingerprint
 
@@ -24,6 +24,7 @@ def test_a_message_and_its_delivery_as_rows(ledger: SqlLedger, url: str) -> None
 
 
 def test_each_state_keeps_its_number() -> None:
+    assert [code(state) for state in STATES] == list(range(len(STATES)))
     assert [str(state) for state in STATES] == [
         "collected",
         "failed",

@@ -45,7 +45,7 @@ def path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-@pytest.fixture(params=[0o000, 0o077])
+@pytest.fixture(params=[0o000, 0o077, 0o277])
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield

@@ -14,7 +14,7 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "ledger": (
         ("reconciler/ledger/*.py", "reconciler/app/adapters.py"),
-        ("tests/ledger", "tests/control/test_state_ownership.py"),
+        ("tests/ledger", "tests/app", "tests/control/test_state_ownership.py"),
     ),
     "delivery": (("reconciler/destinations/**/*.py",), ("tests/destinations",)),
     "deletion": (
