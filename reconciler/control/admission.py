@@ -2,24 +2,18 @@
 minute there (hazards R1, R4). And who must wait because a host, or a destination, is not there
 (`control.host_health`, `control.destination_queues`).
 
-A session that waits here is an entry in a queue: it holds no thread and no connection. A host whose
-next session must wait has one timer, however many sessions wait for it.
-
-Hosts take turns. A quarter of all sessions is kept for hosts whose last sessions went well, each
-with a few, so that hosts that are slow or silent cannot take all. Half of that quarter also serves
-hosts that nobody has tried yet, one session each. Hosts that are away have a quarter at most. One
-destination takes at most three quarters, and one session at a time while it takes no mail. Where
-there is one host only, nothing is kept.
-
-When somebody waits all the same whose host is blameless, sessions make room: those that were not
-let in for 8 seconds, and those that have had a minute. They end after the message in hand, and 30
-seconds later in any case.
+A session that waits here is an entry in a queue: it holds no thread and no connection. Hosts take
+turns (`control.host_turns`). A quarter of all sessions is kept for hosts whose last sessions went
+well, each with a few, so that hosts that are slow or silent cannot take all. Half of that quarter
+also serves hosts that nobody has tried yet, one session each. Hosts that are away have a quarter at
+most. One destination takes at most three quarters, and one session at a time while it takes no
+mail. Where there is one host only, nothing is kept. When somebody waits all the same whose host is
+blameless, sessions make room (`control.preemption`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
@@ -34,23 +28,19 @@ from reconciler.control.host_health import (
 )
 from reconciler.control.host_limits import LimitsOf
 from reconciler.control.host_queues import (
-    NEVER,
-    NOT_LET_IN,
     Admit,
     HostQueues,
     PortQueue,
     Ticket,
 )
+from reconciler.control.host_turns import HostTurns
+from reconciler.control.preemption import Preemption
 from reconciler.model.errors import ConnectionFailed
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 _FEWER_FOR = 600.0
 """Seconds for which a host that turned a session away while others were in gets no more sessions
 than those."""
-_SILENT = Failure(
-    ConnectionFailed.reason,
-    f"nobody was let in within {NOT_LET_IN:.0f} s, while others waited",
-)
 
 
 def not_tried(failure: Failure) -> Failure:
@@ -112,20 +102,11 @@ class Admission:
         self._most = sessions
         self.on_begun: Callable[[float], None] = lambda _: None
         """Is told the seconds that a session had to wait."""
-        self._paused = False
         self._running = 0
         self._probing = 0
         """Sessions that try a host that is away."""
-        self._limits_of = limits_of
-        self._hosts: dict[str, HostQueues] = {}
-        self._turns: OrderedDict[str, HostQueues] = OrderedDict()
-        """Hosts that have somebody waiting, a connection to spare and a login due, in the order of
-        their turns."""
-        self._held_back: dict[str, HostQueues] = {}
-        """Hosts that are away and whose turn it is, while too many such hosts are being tried."""
-        self._under_way: dict[Ticket, HostQueues] = {}
-        """In the order in which they began."""
-        self._making_room: asyncio.TimerHandle | None = None
+        self._turns = HostTurns(limits_of, self._admit)
+        self._preemption = Preemption(self._turns, self._admit, self._tell)
         self._destinations = DestinationQueues(self._tell, self._tell_moved)
         self._members: dict[str, tuple[SessionTarget, Callable[[], None]]] = {}
         self._changed: Callable[[str], None] = lambda _: None
@@ -159,13 +140,13 @@ class Admission:
         if name not in self._members:
             return
         target, _ = self._members.pop(name)
-        host = self._host(target.host)
+        host = self._turns.host(target.host)
         del host.queue(target.port).health.members[name]
-        self._forget_unused(host)
+        self._turns.forget_unused(host)
         self._destinations.leave(name, target)
 
     def host_health(self, target: SessionTarget) -> HostHealth:
-        return self._host(target.host).queue(target.port).health
+        return self._turns.host(target.host).queue(target.port).health
 
     def destination_health(self, target: SessionTarget) -> HostHealth:
         """Return how the destination fares. Only mail systems can be away."""
@@ -182,27 +163,27 @@ class Admission:
 
     def counts(self) -> AdmissionCounts:
         """Return how many sessions run and wait now."""
-        queues = [queue for host in self._hosts.values() for queue in host.queues.values()]
+        queues = [queue for host in self._turns for queue in host.queues.values()]
         away = sum(sum(1 for _ in queue.waiting()) for queue in queues if queue.health.away)
         ready = sum(sum(1 for _ in queue.waiting()) for queue in queues if not queue.health.away)
         return AdmissionCounts(self._most, self._running, away + ready, away)
 
     def pause(self) -> None:
         """Admit only what somebody asks for. Sessions that run end after the message in hand."""
-        self._paused = True
-        for host in list(self._hosts.values()):
-            self._line_up(host)
-        for ticket in self._under_way:
+        self._turns.paused = True
+        for host in self._turns:
+            self._turns.line_up(host)
+        for ticket in self._preemption.under_way:
             if ticket.control is not None and not ticket.urgent:
                 ticket.control.stop()
 
     def resume(self) -> None:
         """Admit again what waited meanwhile, at the pace of each host."""
-        self._paused = False
-        for host in list(self._hosts.values()):
+        self._turns.paused = False
+        for host in self._turns:
             for queue in host.queues.values():
                 queue.restart_waiting(_now())
-            self._line_up(host)
+            self._turns.line_up(host)
         self._admit()
 
     # -- a session's way
@@ -222,9 +203,9 @@ class Admission:
         instead of `admit` when it turns out to be.
         """
         ticket = Ticket(target, admit, refuse, urgent=urgent)
-        host = self._host(target.host)
+        host = self._turns.host(target.host)
         host.queue(target.port).add(ticket)
-        self._line_up(host)
+        self._turns.line_up(host)
         self._admit()
         return ticket
 
@@ -238,7 +219,7 @@ class Admission:
         if ticket.entered:
             return
         ticket.entered = True
-        host = self._hosts[ticket.target.host]
+        host = self._turns.host_of(ticket)
         queue = host.queue(ticket.target.port)
         queue.leave(ticket)
         self._enter(host, queue)
@@ -246,9 +227,9 @@ class Admission:
 
     def another_login(self, ticket: Ticket) -> None:
         """Note that a session logs in once more: the next one of this host waits for that, too."""
-        host = self._hosts[ticket.target.host]
+        host = self._turns.host_of(ticket)
         host.next_login += host.limits.spacing
-        self._line_up(host)
+        self._turns.line_up(host)
 
     def learn(
         self, ticket: Ticket, report: SessionReport, *, reached: bool = True, name: str = ""
@@ -264,23 +245,22 @@ class Admission:
     def release(self, ticket: Ticket) -> None:
         """Note that a session that was admitted is over."""
         ticket.held = False
-        host = self._hosts[ticket.target.host]
+        host = self._turns.host_of(ticket)
         host.queue(ticket.target.port).leave(ticket)
-        self._under_way.pop(ticket, None)
+        self._preemption.under_way.pop(ticket, None)
         self._running -= 1
         if ticket.probes:
             self._probing -= 1
-            self._turns.update(self._held_back)
-            self._held_back.clear()
+            self._turns.release_held_back()
         host.busy -= 1
         self._destinations.session_over(ticket.target)
-        self._line_up(host)
+        self._turns.line_up(host)
         self._admit()
 
     # -- learning
 
     def _learn_of_host(self, ticket: Ticket, report: SessionReport) -> None:
-        host = self._hosts[ticket.target.host]
+        host = self._turns.host_of(ticket)
         queue = host.queue(ticket.target.port)
         failure = report.error
         queue.health.judge(_now() - ticket.began, well=failure is None)
@@ -316,7 +296,7 @@ class Admission:
             self._tell(queue.health)
             for name in list(queue.health.members):
                 self._members[name][1]()
-        self._line_up(host)
+        self._turns.line_up(host)
 
     def _tell(self, health: HostHealth) -> None:
         for name in health.members:
@@ -330,25 +310,22 @@ class Admission:
     def _admit(self) -> None:
         """Begin all sessions that may begin now."""
         passed_over: list[HostQueues] = []
-        while self._turns and self._running < self._most:
-            _, host = self._turns.popitem(last=False)
+        while self._turns.in_turn and self._running < self._most:
+            host = self._turns.take()
             ticket = self._next(host)
             if ticket is not None:
                 self._begin(host, ticket)
             elif self._probing >= self._kept and host.all_away:
-                self._held_back[host.name] = host
+                self._turns.hold_back(host)
             else:
                 passed_over.append(host)
-        for host in reversed(passed_over):  # it is still their turn
-            self._line_up(host)
-            if host.name in self._turns:
-                self._turns.move_to_end(host.name, last=False)
-        self._make_room()
+        self._turns.put_back(passed_over)  # it is still their turn
+        self._preemption.make_room()
 
     @property
     def _kept(self) -> int:
         """Sessions that are kept for hosts that fare well."""
-        if self._most < 2 or (len(self._hosts) < 2 and len(self._destinations) < 2):
+        if self._most < 2 or (len(self._turns) < 2 and len(self._destinations) < 2):
             return 0
         return max(1, self._most // 4)
 
@@ -357,7 +334,7 @@ class Admission:
         now = _now()
         for queue in list(host.queues.values()):
             for ticket in queue.heads():
-                if self._paused and not ticket.urgent:
+                if self._turns.paused and not ticket.urgent:
                     continue
                 if queue.wait(ticket, now) <= 0 and self._has_room(host, queue.health, ticket):
                     return ticket
@@ -385,7 +362,7 @@ class Admission:
         queue.take(ticket)
         ticket.began, ticket.probes, ticket.held = now, queue.health.away, True
         queue.not_let_in.append(ticket)
-        self._under_way[ticket] = host
+        self._preemption.under_way[ticket] = host
         self._running += 1
         self._probing += ticket.probes
         host.busy += 1
@@ -403,99 +380,8 @@ class Admission:
             queue.paced_until = max(now, queue.paced_until) + queue.pace
             queue.pace = queue.pace if len(queue) else 0.0
         host.queues[ticket.target.port] = host.queues.pop(ticket.target.port)  # ports take turns
-        self._line_up(host)
+        self._turns.line_up(host)
         ticket.admit(ticket)
-
-    # -- making room
-
-    def _make_room(self) -> None:
-        """End a session for those that wait though their host is blameless, or set a timer for
-        that."""
-        if self._making_room is not None:
-            self._making_room.cancel()
-            self._making_room = None
-        if not self._turns:
-            return
-        ending = [ticket for ticket in self._under_way if ticket.ending is not None]
-        if len(ending) >= sum(map(self._deserves_room, self._turns.values())):
-            if ending:
-                self._make_room_at(min(ticket.makes_room_at for ticket in ending))
-            return
-        ticket = min(self._under_way, key=lambda ticket: ticket.makes_room_at, default=None)
-        if ticket is None or ticket.makes_room_at > _now():
-            self._make_room_at(ticket.makes_room_at if ticket else NEVER)
-        else:
-            self._end(ticket)
-
-    def _make_room_at(self, at: float) -> None:
-        if at != NEVER:
-            self._making_room = asyncio.get_running_loop().call_at(
-                max(at, _now() + 0.1), self._admit
-            )
-
-    @staticmethod
-    def _deserves_room(host: HostQueues) -> bool:
-        now = _now()
-        return any(
-            queue.health.blameless and queue.wait(ticket, now) <= 0
-            for queue in host.queues.values()
-            for ticket in queue.heads()
-        )
-
-    def _end(self, ticket: Ticket) -> None:
-        """End this session: after its message at first, and whatever it is at when it was told
-        before or never let in."""
-        assert ticket.control is not None  # noqa: S101  # else it makes no room
-        host, again = self._under_way[ticket], ticket.ending is not None
-        health = host.queue(ticket.target.port).health
-        ticket.ending = _now()
-        if ticket.entered and not again:
-            ticket.control.stop()
-        else:
-            ticket.control.give_up()
-        health.judge(float("inf"), well=False)
-        if not ticket.entered and not again and health.fail(_SILENT, ticket.began, _now()):
-            self._tell(health)
-        self._make_room_at(_now())
-
-    # -- hosts
-
-    def _host(self, name: str) -> HostQueues:
-        found = self._hosts.get(name)
-        if found is None:
-            found = self._hosts[name] = HostQueues(name, self._limits_of(name))
-        return found
-
-    def _line_up(self, host: HostQueues) -> None:
-        """Give the host a turn, or the timer for one, or none. Forget it when nothing is left to
-        know of it."""
-        if host.timer is not None:
-            host.timer.cancel()
-            host.timer = None
-        self._held_back.pop(host.name, None)
-        self._forget_unused(host)
-        if self._paused and not host.has_urgent:
-            self._turns.pop(host.name, None)
-            return
-        wait = host.wait(_now())
-        if host.busy < host.connections and wait <= 0:
-            self._turns.setdefault(host.name, host)
-            return
-        self._turns.pop(host.name, None)
-        if host.busy < host.connections and wait != NEVER:
-            host.timer = asyncio.get_running_loop().call_later(wait, self._on_timer, host)
-
-    def _on_timer(self, host: HostQueues) -> None:
-        host.timer = None
-        self._line_up(host)
-        self._admit()
-
-    def _forget_unused(self, host: HostQueues) -> None:
-        host.forget_unused()
-        if not host.queues and not host.busy and not host.limits.logins:
-            self._hosts.pop(host.name, None)
-            self._turns.pop(host.name, None)
-            self._held_back.pop(host.name, None)
 
 
 def _now() -> float:
