@@ -174,7 +174,10 @@ class DecisionRecorder:
         }
         if not renamed:
             return
-        done = self._registry.rename(renamed)
+        declared = {rename.old: rename.declared_before for rename in renames.values()}
+        done = self._registry.rename(
+            renamed, {old: digest for old, digest in declared.items() if digest}
+        )
         for old, new in renamed.items():
             if old not in done:
                 log.warning(

@@ -83,32 +83,26 @@ class CollectorRecords(Transactions):
                 one.name: _declare(connection, known.get(one.name), one, now) for one in declaring
             }
 
-    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+    def rename(
+        self, names: Mapping[str, str], declared: Mapping[str, str] | None = None
+    ) -> Collection[str]:
         """Rename collectors; return the old names of those that were renamed, now or before a
         crash.
 
         A retired collector without messages is deleted where its name is needed.
         """
-        done = []
         with self.writing() as connection:
             there = _occupied(connection, [*names, *names.values()])
-            for old, new in names.items():
-                found, taken = there.get(old), there.get(new)
-                if found is None or (
-                    taken is not None and (taken.retired_at is None or taken.remembered)
-                ):
-                    if found is None and taken is not None:
-                        done.append(old)  # it was renamed before a crash
-                    continue
-                if taken is not None:
-                    connection.execute(delete(collectors).where(collectors.c.id == taken.id))
-                connection.execute(
-                    update(collectors)
-                    .where(collectors.c.id == found.id)
-                    .values(name=new, first_name=found.first_name or old, retired_at=None)
-                )
-                done.append(old)
-        return done
+            done = _renamed_before(names, there, declared or {})
+            moving = _movable({old: names[old] for old in names if old not in done}, there)
+            for old in moving:  # away first, for names may be exchanged
+                _set(connection, there[old].id, name=f"{old}/{there[old].id}")
+            for old, new in moving.items():
+                if new in there and new not in moving:
+                    connection.execute(delete(collectors).where(collectors.c.id == there[new].id))
+                first = there[old].first_name or old
+                _set(connection, there[old].id, name=new, first_name=first, retired_at=None)
+        return [*done, *moving]
 
     def retire(self, name: str, now: datetime) -> None:
         """Mark a collector as no longer declared. `expire` deletes it after 30 days."""
@@ -176,12 +170,44 @@ def _occupied(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
             select(
                 collectors.c.id,
                 collectors.c.name,
+                collectors.c.digest,
                 collectors.c.first_name,
                 collectors.c.retired_at,
                 collectors.c.remembered,
             ).where(collectors.c.name.in_(part))
         )
     }
+
+
+def _renamed_before(
+    names: Mapping[str, str], there: Mapping[str, Any], declared: Mapping[str, str]
+) -> list[str]:
+    """Return the old names whose collectors have their new ones already, since before a crash."""
+    return [
+        old
+        for old, new in names.items()
+        if new in there
+        and (old not in there or (old in declared and there[old].digest != declared[old]))
+    ]
+
+
+def _movable(names: Mapping[str, str], there: Mapping[str, Any]) -> dict[str, str]:
+    """Return those that can be renamed: the new name is free, or its collector is renamed, too."""
+    moving = {old: new for old, new in names.items() if old in there}
+    while refused := [
+        old
+        for old, new in moving.items()
+        if new in there
+        and new not in moving
+        and (there[new].retired_at is None or there[new].remembered)
+    ]:
+        for old in refused:
+            del moving[old]
+    return moving
+
+
+def _set(connection: Connection, number: int, **values: Any) -> None:
+    connection.execute(update(collectors).where(collectors.c.id == number).values(**values))
 
 
 def _distinguish(connection: Connection, new: Iterable[str]) -> None:

@@ -322,11 +322,16 @@ class Registry(Protocol):
         retired collector gets its history back.
         """
 
-    def rename(self, names: Mapping[str, str]) -> Collection[str]:
-        """Continue histories under other names (old to new), in one commit.
+    def rename(
+        self, names: Mapping[str, str], declared: Mapping[str, str] | None = None
+    ) -> Collection[str]:
+        """Continue histories under other names (old to new), in one commit; names may be
+        exchanged.
 
         Return the old names for which this is done, now or before. A new name with a history of its
-        own is left alone. Deliveries keep their identity (`Ledger.identity`).
+        own that does not go elsewhere is left alone. `declared`: the digests that those whose names
+        go on to others were declared with; a history with another one has its new name already.
+        Deliveries keep their identity (`Ledger.identity`).
         """
 
     def retire(self, name: str, now: datetime) -> None:

@@ -247,10 +247,11 @@ def _let_renamed_wait(
 
     As long as that is so, the new name counts as new, and the old manifest as good.
     """
-    for name, rename in renames.items():
-        if rename.awaits:
-            message = f"it starts when {rename.old}, whose history goes on as {name}, has ended"
-            problem = CollectorProblem(RENAMING, message)
-            collectors[name] = replace(collectors[name], problem=problem)
-            del good["MailCollector", name]
-            good["MailCollector", rename.old] = last_good["MailCollector", rename.old]
+    waiting = {name: rename for name, rename in renames.items() if rename.awaits}
+    for name, rename in waiting.items():
+        message = f"it starts when {rename.old}, whose history goes on as {name}, has ended"
+        problem = CollectorProblem(RENAMING, message)
+        collectors[name] = replace(collectors[name], problem=problem)
+        del good["MailCollector", name]
+    for rename in waiting.values():  # afterwards: names may be exchanged
+        good["MailCollector", rename.old] = last_good["MailCollector", rename.old]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from reconciler.planning.desired_state import Desired, DesiredCollector, desire, with_destination
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests
 from reconciler.planning.reconcile_plan import Plan, plan, plan_some
+from reconciler.planning.renames import changed_declarations, find_exchanges
 from reconciler.planning.version_choice import ChosenVersion, choose_destinations
 
 
@@ -39,6 +40,8 @@ def desire_incrementally(
     `before`; None where only `desire` can tell."""
     destinations, _, gone = choose_destinations(observed, before.good)
     if gone or before.rerouting or before.renames:
+        return None
+    if find_exchanges(changed_declarations(changed, before.good), before.good):
         return None
     collectors, good = dict(before.collectors), dict(before.good)
     for declaration in changed:

@@ -120,14 +120,23 @@ def _step(
         )
     if collector.held and problem and running.effective_digest == collector.effective_digest:
         return Hold(name, problem.message)
-    if running.effective_digest != collector.effective_digest:
-        return Replace(
-            name,
-            _cause(running, collector),
-            changes(running, collector),
-            consequences(running, collector),
-        )
+    renamed = rename is not None and bool(rename.old)
+    if renamed or running.effective_digest != collector.effective_digest:
+        return _replaced(collector, running, rename if renamed else None)
     return Keep(name, problem.message if problem else "unchanged")
+
+
+def _replaced(
+    collector: DesiredCollector, running: DesiredCollector, rename: Rename | None
+) -> Replace:
+    """Return the step to another spec. `rename`: the collector has another one's history now."""
+    name = collector.name
+    return Replace(
+        name,
+        f"{rename.old} is called {name} now" if rename else _cause(running, collector),
+        changes(running, collector),
+        (rename.consequence(name),) if rename else consequences(running, collector),
+    )
 
 
 def _cause(running: DesiredCollector, collector: DesiredCollector) -> str:

@@ -6,6 +6,7 @@ Otherwise everything on the server would count as new, and be collected again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ class Rename(Struct, frozen=True):
     alike: tuple[str, ...]
     awaits: bool = False
     rivals: tuple[str, ...] = ()
+    declared_before: str = ""
+    """Digest of the spec that `old` was declared with last: it tells whose history has its name."""
 
     def consequence(self, new: str) -> str:
         """Return a sentence about what that means for the mail of the collector `new`."""
@@ -56,33 +59,96 @@ def find_renames(
     names: Iterable[str],
 ) -> Mapping[str, Rename]:
     """Return, by name, those of the collectors `names` that are new and have the account of one
-    that is gone or leaving. `counted`: all that count as declared."""
+    that is gone or leaving; and those that exchanged names. `counted`: all that count as
+    declared."""
     declared = {
         found.name: found for found in observed.declarations if found.kind == "MailCollector"
     }
-    new = [
-        declared[name]
-        for name in names
-        if name in declared and ("MailCollector", name) not in last_good
-    ]
+    present = [declared[name] for name in names if name in declared]
+    new = [one for one in present if one.key not in last_good]
+    changed = changed_declarations(present, last_good)
     gone = [
         found
         for key, found in last_good.items()
-        if new
+        if (new or changed)
         and key[0] == "MailCollector"
         and key[1] not in declared
         and (key[1] not in counted or key in observed.leaving)
     ]
-    if not gone:
+    exchanged = find_exchanges(changed, last_good, new, gone)
+    if not gone and not exchanged:
         return {}
     before, now = _by_account(gone), _by_account(new)
     waited_for = observed.ending | set(counted)
-    return {
+    found = {
         one.name: _rename(one, those, before[account], waited_for)
         for account, those in now.items()
         if account in before
         for one in those
     }
+    away = {one.name for one in gone}
+    awaits = any(
+        old in (waited_for if old in away else observed.ending) or name in observed.ending
+        for name, old in exchanged.items()
+    )
+    for name, old in exchanged.items():
+        was = last_good["MailCollector", old].digest
+        found[name] = Rename(old, (old,), awaits=awaits, declared_before=was)
+    return found
+
+
+def changed_declarations(
+    present: Iterable[Declaration], last_good: Mapping[Key, Declaration]
+) -> list[Declaration]:
+    """Return those of the collectors that were declared otherwise before."""
+    return [
+        one
+        for one in present
+        if (before := last_good.get(one.key)) is not None
+        and before is not one
+        and before.effective_digest != one.effective_digest
+    ]
+
+
+def find_exchanges(
+    changed: Sequence[Declaration],
+    last_good: Mapping[Key, Declaration],
+    new: Sequence[Declaration] = (),
+    gone: Sequence[Declaration] = (),
+) -> Mapping[str, str]:
+    """Return whose history goes on under which name (new to old), where collectors that exist
+    exchanged their names, or took each the next one's.
+
+    Each must be the same as exactly one other was, but for name and title. Everybody's history
+    finds a name in this way, or nobody's is moved.
+    """
+    if not changed:
+        return {}
+    before = _by_account([*(last_good[one.key] for one in changed), *gone])
+    moves: dict[str, str] = {}
+    for one in (*changed, *new):
+        others = [old for old in before.get(_account(one), ()) if old.name != one.name]
+        if not others or _is_only_titled_anew(one, last_good):
+            continue
+        same = [old for old in others if _apart_from_names(old) == _apart_from_names(one)]
+        if len(same) == 1:
+            moves[one.name] = same[0].name
+    times = Counter(moves.values())
+    moves = {name: old for name, old in moves.items() if times[old] == 1}
+    there = {one.name for one in changed}
+    while open_ends := [
+        name
+        for name, old in moves.items()
+        if (name in there and name not in moves.values()) or (old in there and old not in moves)
+    ]:
+        for name in open_ends:
+            del moves[name]
+    return moves if there.intersection(moves) else {}
+
+
+def _is_only_titled_anew(one: Declaration, last_good: Mapping[Key, Declaration]) -> bool:
+    before = last_good.get(one.key)
+    return before is not None and _apart_from_names(before) == _apart_from_names(one)
 
 
 def _rename(

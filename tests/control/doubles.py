@@ -152,13 +152,15 @@ class MemoryRegistry:
             )
         return row.declared
 
-    def rename(self, names: Mapping[str, str]) -> Collection[str]:
+    def rename(
+        self, names: Mapping[str, str], declared: Mapping[str, str] | None = None
+    ) -> Collection[str]:
         self._check()
-        done = [old for old, new in names.items() if new not in self.rows]
-        for old in done:
-            row = self.rows.pop(old)
-            self.rows[names[old]] = row
-            row.declared = replace(row.declared, name=names[old])
+        done = [old for old, new in names.items() if new not in self.rows or new in names]
+        rows = {names[old]: self.rows.pop(old) for old in done}
+        for new, row in rows.items():
+            row.declared = replace(row.declared, name=new)
+        self.rows |= rows
         return done
 
     def retire(self, name: str, now: datetime) -> None:

@@ -382,6 +382,37 @@ def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root:
     run(scenario())
 
 
+def test_M12_collectors_that_exchange_names_end_first_and_exchange_their_histories(
+    root: Path,
+) -> None:
+    async def scenario() -> None:
+        world = World(root)
+        world.sessions.length = 0.2
+        for name in ("a", "b", "steady"):
+            save(root, name)
+        await world.turn()
+        for name, size in (("a", 1), ("b", 2)):
+            world.registry.rows[name].size = size
+        for name, other in ("ab", "ba"):
+            content = (root / f"{name}.yaml").read_text()
+            (root / f"{name}.yaml").write_text(content.replace(f"name: {name}", f"name: {other}"))
+        shown = await world.turn()
+        assert {said(shown[name])["Stalled"] for name in "ab"} == {"True Renaming"}
+        until = asyncio.get_running_loop().time() + GENEROUS
+        while set(world.loops.actual()) != {"a", "b", "steady"}:
+            await asyncio.sleep(0.02)
+            shown = await world.turn()
+            assert asyncio.get_running_loop().time() < until
+        assert {name: row.size for name, row in world.registry.rows.items()} == {
+            "a": 2,
+            "b": 1,
+            "steady": 0,
+        }
+        assert {said(shown[name])["Stalled"] for name in "ab"} == {"False NoProblem"}
+
+    run(scenario())
+
+
 def test_a_changed_spec_tries_again_what_is_parked_and_an_unchanged_one_does_not(
     root: Path,
 ) -> None:

@@ -52,3 +52,37 @@ def test_a_collector_that_is_declared_makes_no_room_for_another(ledger: SqlLedge
     declare(ledger, "info", "digest", "new-keep", NOW)
     assert not ledger.rename({"sales": "info"})
     assert ledger.histories().keys() >= {"sales", "info"}
+
+
+def test_names_are_exchanged_once_whatever_crash_comes_behind(ledger: SqlLedger) -> None:
+    digests = {name: f"digest of {name}" for name in ("a", "b")}
+    for name, digest in digests.items():
+        declare(ledger, name, digest, "new-keep", NOW)
+        ledger.record(name, INBOX, [collected(f"of {name}")], NOW)
+    for _ in range(2):  # before the new manifests are recorded
+        assert sorted(ledger.rename({"a": "b", "b": "a"}, digests)) == ["a", "b"]
+        assert [list(ledger.known(name, INBOX)) for name in "ab"] == [["of b"], ["of a"]]
+    assert [ledger.identity(name) for name in "ab"] == [("b", 1), ("a", 1)]
+    for old, new in ("ab", "ba"):  # as it is declared under its new name
+        declare(ledger, new, f"another digest of {old}", "new-keep", NOW)
+    assert sorted(ledger.rename({"a": "b", "b": "a"}, digests)) == ["a", "b"]
+    assert [list(ledger.known(name, INBOX)) for name in "ab"] == [["of b"], ["of a"]]
+
+
+def test_each_takes_the_name_of_the_next(ledger: SqlLedger) -> None:
+    names = {"a": "b", "b": "c"}
+    digests = {name: f"digest of {name}" for name in names}
+    for name, digest in digests.items():
+        declare(ledger, name, digest, "new-keep", NOW)
+        ledger.record(name, INBOX, [collected(f"of {name}")], NOW)
+    for _ in range(2):
+        assert sorted(ledger.rename(names, digests)) == ["a", "b"]
+        assert [list(ledger.known(name, INBOX)) for name in "bc"] == [["of a"], ["of b"]]
+
+
+def test_nobody_takes_a_name_whose_collector_keeps_it(ledger: SqlLedger) -> None:
+    for name in ("a", "b", "c"):
+        declare(ledger, name, name, "new-keep", NOW)
+        ledger.record(name, INBOX, [collected(f"of {name}")], NOW)
+    assert not ledger.rename({"a": "b", "b": "c"}, {"a": "a", "b": "b"})
+    assert [list(ledger.known(name, INBOX)) for name in "abc"] == [["of a"], ["of b"], ["of c"]]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from reconciler.planning.desired_state import desire
+from reconciler.planning.incremental import desire_incrementally
 from reconciler.planning.observed_manifests import Declaration
-from reconciler.planning.reconcile_plan import Hold, Start, Stop, plan
+from reconciler.planning.reconcile_plan import Hold, Keep, Replace, Start, Stop, plan
 from tests.planning.build import collector, destination, observed, remembered
 
 
@@ -106,3 +107,67 @@ def test_who_is_declared_again_while_an_old_file_of_his_is_leaving_is_not_rename
 
 def test_a_destination_that_is_gone_was_no_collector() -> None:
     assert not desire(observed(named("new")), remembered(destination("old"))).renames
+
+
+def account(name: str, user: str, **more: Any) -> Declaration:
+    """A collector that does the same as every other one of this account."""
+    return collector(
+        name,
+        recipient={"forwardTo": f"{user}@local.example"},
+        source={
+            "protocol": "imap",
+            "host": "imap.example",
+            "username": user,
+            "password": {"file": "secret"},
+        },
+        **more,
+    )
+
+
+BEFORE = remembered(*[account(name, name.upper()) for name in "abc"])
+
+
+@pytest.mark.parametrize(
+    ("after", "moves"),
+    [
+        ({"a": "B", "b": "A", "c": "C"}, {"a": "b", "b": "a"}),
+        ({"a": "C", "b": "A", "c": "B"}, {"a": "c", "b": "a", "c": "b"}),
+        ({"b": "A", "c": "B", "d": "C"}, {"b": "a", "c": "b", "d": "c"}),
+        ({"b": "A", "a": "B", "d": "C"}, {"b": "a", "a": "b", "d": "c"}),
+        # whose history would have to end for another one's, stays as it is
+        ({"a": "B", "b": "B", "c": "C"}, {}),
+        ({"a": "B", "b": "X", "c": "C"}, {}),
+        ({"a": "B", "c": "C"}, {}),
+    ],
+)
+def test_M12_Y18_exchanged_names_exchange_their_histories(
+    after: dict[str, str], moves: dict[str, str]
+) -> None:
+    declared = [account(name, user, title=f"now {name}") for name, user in after.items()]
+    desired = desire(observed(*declared), BEFORE)
+    assert {new: old for old, new in desired.becomes.items()} == moves
+    running = desire(observed(*BEFORE.values()), {}).collectors
+    for step in plan(desired, running).steps:
+        if step.name in moves and not isinstance(step, Stop):
+            assert isinstance(step, Replace | Start)
+            assert step.consequences == (
+                f"only its name changed: the history of {moves[step.name]} goes on as {step.name}",
+            )
+
+
+def test_M12_who_exchanges_names_waits_for_the_end_of_both() -> None:
+    declared = [account("a", "B"), account("b", "A"), account("c", "C")]
+    desired = desire(observed(*declared, ending=frozenset("b")), BEFORE)
+    running = desire(observed(*BEFORE.values()), {}).collectors
+    assert [type(step) for step in plan(desired, running).steps] == [Stop, Stop, Keep]
+    assert desired.good == BEFORE
+    assert desire(observed(*declared), desired.good).becomes == {"a": "b", "b": "a"}
+
+
+def test_M12_an_exchange_is_found_among_a_few_that_changed() -> None:
+    before = desire(observed(*BEFORE.values()), {})
+    changed = [account("a", "B"), account("b", "A")]
+    seen = observed(*changed, account("c", "C"))
+    assert desire_incrementally(before, seen, changed) is None
+    titled = [account(name, name.upper(), title="x") for name in "ab"]
+    assert desire_incrementally(before, observed(*titled, account("c", "C")), titled)
