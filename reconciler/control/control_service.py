@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts
@@ -140,16 +142,26 @@ class ControlService:
     async def query(self, query: Query) -> tuple[QueryPage, Mapping[CollectorState, int]]:
         """Return one page of what a checked query selects, and how many of what it selects are in
         each state, whatever states it wants."""
+        return of_states(await self._selected(query), query, self._board.state)
+
+    async def selected_names(self, query: Query) -> Sequence[str]:
+        """Return the names of all that a query selects, whatever page it asks for."""
+        whole = replace(query, sort="name", descending=False, limit=sys.maxsize, after=None)
+        found, _ = of_states(await self._selected(query), whole, self._board.state)
+        return [one.metadata.name for one in found.items]
+
+    async def _selected(self, query: Query) -> Sequence[ShownCollector]:
+        """Return what a query selects, in any state."""
         found, selected = await self.every(), list[ShownCollector]()
         self._search.forget(self._board.names())
         if query.selects_all:
-            return of_states(found, query, self._board.state)
+            return found
         for start in range(0, len(found), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             part = found[start : start + _AT_ONCE]
             selected += select(part, query, self._search, self._clock.now())
-        return of_states(selected, query, self._board.state)
+        return selected
 
     async def overview(self) -> Overview:
         """Return what a look at all collectors finds, such as what needs attention."""

@@ -147,6 +147,7 @@ class Controller:
             await self.turn(only=touched, unforeseen=unforeseen, due=due)
             unforeseen = False
             if self.loaded and not gc.get_freeze_count():
+                await self._board.drawn()
                 # what was loaded stays; the search for cycles in 10,000 collectors takes 0.3 s
                 gc.freeze()
             now = self._clock.monotonic()

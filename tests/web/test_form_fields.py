@@ -12,7 +12,9 @@ from babel.messages.pofile import read_po
 from reconciler.manifests.checks import rule_catalogue
 from reconciler.manifests.schema_export import json_schema
 from reconciler.model.known_providers import PROVIDERS
+from reconciler.model.refusal_meaning import Meaning
 from reconciler.web.page import form_problems, form_values, problem_words, rule_words
+from reconciler.web.page.advice_words import advice_texts, advice_words
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
     as_sent,
@@ -265,7 +267,19 @@ def test_every_text_of_the_form_is_there_in_russian() -> None:
     own |= {form_problems.BAD_PASSWORD, form_problems.NAME_TAKEN, problem_words.RANGE}
     own |= {form_values.WHOLE_NUMBER, form_values.PAIRS, form_values.NOT_YAML, form_values.TWICE}
     advice = {sentence for provider in PROVIDERS for sentence in provider.prepare}
+    advice |= advice_texts()
     rules = set(rule_words.RULES.values())
     assert (shown | own | advice | rules) - russian() == set()
     assert Language("ru").pgettext("field", "Collect") == "Собирать"
     assert Language("en").pgettext("field", "Collect") == "Collect"
+
+
+def test_advice_about_a_refusal_is_in_the_readers_language() -> None:
+    russian, english = Language("ru"), Language("en")
+    off = Meaning.PROTOCOL_OFF.value.replace("{protocol}", "POP3")
+    assert "Включите POP3" in advice_words(off, russian)
+    assert advice_words(off, english) == off
+    waits = "It is tried again soon. It asks to wait 5 minutes."
+    told = advice_words(waits, russian)
+    assert told == "Скоро будет новая попытка. Сервер просит подождать: 5 минут."
+    assert advice_words("said by a server", russian) == "said by a server"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -142,9 +143,13 @@ class CollectorResources:
 
 
 def read_query(request: Request) -> Query:
+    """Return what a request for a list asks for; see `query_of`."""
+    return query_of(request.query_params)
+
+
+def query_of(given: QueryParams) -> Query:
     """Return what the query parameters of a list ask for. Raises HTTPException 400, or
     404 where `after` is the end of no page."""
-    given = request.query_params
     after = given.get("after", "")
     try:
         sort, descending = parse_sort(given.get("sort") or "name")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from reconciler.control.failure_causes import Cause
 from reconciler.web.access.roles import Role
+from reconciler.web.page.advice_words import advice_words
+from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked, reason_words
 
@@ -58,7 +59,7 @@ class CauseButton(Struct, frozen=True):
 
 class ShownCause(Struct, frozen=True):
     """A cause. `more` is the number of collectors that are not linked, and `rest` leads to them.
-    `message` and `advice` are words of servers and of mailcollector, in English."""
+    `message` are words of a server or of mailcollector, in English."""
 
     text: str
     whom: str
@@ -82,7 +83,7 @@ def shown_cause(cause: Cause, language: Language) -> ShownCause:
         whom=_whom(cause, language),
         to_do=_to_do(cause, language),
         message=cause.message[:300],
-        advice=cause.advice,
+        advice=advice_words(cause.advice, language),
         since=cause.since,
         next_attempt=cause.next_attempt,
         names=cause.names[:_NAMES],
@@ -138,11 +139,10 @@ def _to_do(cause: Cause, language: Language) -> str:
 
 
 def _rest(cause: Cause) -> str:
-    """Return the address of a list that has all collectors of the cause."""
-    if cause.host:
-        return "/?" + urlencode({"search": cause.host})
-    states = {"parked": "", "stale": ""}.get(cause.kind, "stalled,failing")
-    return "/?" + urlencode({"state": states}) if states else "/"
+    """Return the address of a list that has the collectors of the cause."""
+    return address_of(
+        {"reason": cause.reason, "host": cause.host, "destination": cause.destination}
+    )
 
 
 def _button(cause: Cause, language: Language) -> CauseButton | None:

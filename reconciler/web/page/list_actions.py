@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,6 +14,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import DeleteManifest, ManifestChange, SwitchManifest
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role, principal, require_role
+from reconciler.web.api.collector_resources import query_of
 from reconciler.web.page.action_preview import ActionPreviews
 from reconciler.web.page.check_words import said
 from reconciler.web.page.condition_words import advice
@@ -23,7 +25,7 @@ from reconciler.web.page.page_routes import PageRoute, form_of
 
 Act = Callable[[str, Request], Awaitable[int]]
 """An action on a collector; it returns what the notice counts."""
-_MOST = 1000
+_MOST = 10_000
 """Collectors of one action."""
 _ASKED = frozenset({"delete", "clear"})
 """Actions that are confirmed first."""
@@ -69,7 +71,7 @@ class ListActions:
         """Apply one action to every selected collector. An action that needs a confirmation asks
         first."""
         form = form_of(request)
-        word, names = str(form.get("action", "")), _names(form.getlist("names"))
+        word, names = str(form.get("action", "")), await self._names(request)
         if word == "other":
             word = str(form.get("other", ""))
         if word not in self._acts:
@@ -79,13 +81,21 @@ class ListActions:
         back = _back(request, "/")
         if not names:
             return _answer(with_notice(back, "nothing"))
-        if word in _ASKED and not form.get("confirmed"):
+        if (word in _ASKED or form.get("all")) and not form.get("confirmed"):
             return await self._confirm(request, word, names, back)
         if len(names) == 1:
             return _answer(with_notice(back, word, await act(names[0], request)))
         done = await self._all(word, names, request)
         count = sum(one for one in done if one is not None)
         return _answer(with_notice(back, word, count, done.count(None)))
+
+    async def _names(self, request: Request) -> Sequence[str]:
+        """Return the selected names; `all`: those of every page of the list."""
+        form = form_of(request)
+        if form.get("all"):
+            query = query_of(QueryParams(urlsplit(_back(request, "/")).query))
+            return _checked(await self._control.selected_names(query))
+        return _checked(list(dict.fromkeys(map(str, form.getlist("names")))))
 
     async def _all(self, word: str, names: Sequence[str], request: Request) -> list[int | None]:
         """Apply an action to several collectors. Return what the action returns for each; None
@@ -170,8 +180,7 @@ def _by(request: Request) -> str:
     return who.name if who else ""
 
 
-def _names(given: Sequence[object]) -> list[str]:
-    names = list(dict.fromkeys(map(str, given)))
+def _checked(names: Sequence[str]) -> Sequence[str]:
     if len(names) > _MOST:
         raise HTTPException(400, f"select at most {_MOST} collectors")
     return names

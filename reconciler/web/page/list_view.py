@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -14,15 +13,18 @@ from starlette.responses import Response
 
 from reconciler.control.collector_query import Query
 from reconciler.control.control_service import ControlService
+from reconciler.control.failure_causes import PARKED, STALE
+from reconciler.control.service_overview import Overview
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.status import ShownCollector
 from reconciler.web.api.collector_resources import read_query
 from reconciler.web.page.cause_words import shown_cause
 from reconciler.web.page.collector_rows import CollectorRow, collector_row
+from reconciler.web.page.list_address import list_address
 from reconciler.web.page.page_rendering import language_of, render
 from reconciler.web.page.page_routes import PageRoute
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, state_words
+from reconciler.web.page.reason_words import marked, reason_words, state_words
 from reconciler.web.page.sparkline import sparkline
 
 _FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
@@ -39,6 +41,10 @@ _COLUMNS = (
 )
 
 
+_CONCERNS = {STALE: marked("stale"), PARKED: marked("parked")}
+_NO_FILTER = {"state": "", "reason": "", "destination": "", "after": ""}
+
+
 class ListColumn(Struct, frozen=True):
     """A column that the list can be sorted by. `order` is the value of `aria-sort`."""
 
@@ -49,11 +55,12 @@ class ListColumn(Struct, frozen=True):
 
 
 class StateFilter(Struct, frozen=True):
-    """A link that shows only the collectors in one state; `word` is "" for all of them."""
+    """A link that shows only the collectors in one state, or with one cause; `word` is "" for all
+    of them. `count` is None where it is not known."""
 
     word: str
     text: str
-    count: int
+    count: int | None
     path: str
     chosen: bool
 
@@ -95,13 +102,13 @@ class ListView:
             "query": query,
             "label": ",".join(one.text for one in query.labels),
             "total": found.total,
-            "first": _path(query, after="") if query.after else "",
-            "following": _path(query, after=found.next) if found.next else "",
+            "first": list_address(query, after="") if query.after else "",
+            "following": list_address(query, after=found.next) if found.next else "",
             "columns": [_column(key, text, query, language) for key, text in _COLUMNS],
-            "filters": list(_filters(query, states, language)),
+            "filters": list(_filters(query, states, overview, language)),
             "labels": _most(overview.labels),
             "hosts": _most(overview.hosts),
-            "back": _path(query),
+            "back": list_address(query),
         }
 
     async def _attention(self, language: Language) -> dict[str, Any]:
@@ -130,38 +137,41 @@ def _column(key: str, text: str, query: Query, language: Language) -> ListColumn
     is_sorted = query.sort == key
     order = ("descending" if query.descending else "ascending") if is_sorted else ""
     turned = f"-{key}" if is_sorted and not query.descending else key
-    return ListColumn(key, language.gettext(text), order, _path(query, sort=turned, after=""))
+    return ListColumn(
+        key, language.gettext(text), order, list_address(query, sort=turned, after="")
+    )
 
 
 def _filters(
-    query: Query, counts: Mapping[CollectorState, int], language: Language
+    query: Query, counts: Mapping[CollectorState, int], overview: Overview, language: Language
 ) -> Iterable[StateFilter]:
-    every, total = language.gettext("all"), sum(counts.values())
-    path = _path(query, state="", after="")
-    yield StateFilter("", every, total, path, chosen=not query.states)
+    is_whole = not (query.states or query.reason or query.destination)
+    total = None if query.reason or query.destination else sum(counts.values())
+    path = list_address(query, **_NO_FILTER)
+    yield StateFilter("", language.gettext("all"), total, path, is_whole)
     for state in CollectorState:
         chosen = query.states == {state}
         if counts.get(state) or chosen:
-            path = _path(query, state=state.value, after="")
+            path = list_address(query, state=state.value, after="")
             yield StateFilter(
                 state.value, state_words(state, language), counts.get(state, 0), path, chosen
             )
+    yield from _concerns(query, sum(counts.values()), overview, language)
 
 
-def _path(query: Query, **other: str) -> str:
-    """Return the address of the list for a query, with some parameters replaced."""
-    parameters = {
-        "search": query.search,
-        "state": ",".join(sorted(query.states)),
-        "label": ",".join(one.text for one in query.labels),
-        "host": query.host,
-        "reason": query.reason,
-        "destination": query.destination,
-        "sort": f"-{query.sort}" if query.descending else query.sort,
-        "after": query.after.text if query.after else "",
-        **other,
-    }
-    if parameters["sort"] == "name":
-        del parameters["sort"]
-    given = {key: value for key, value in parameters.items() if value}
-    return "/?" + urlencode(given) if given else "/"
+def _concerns(
+    query: Query, total: int, overview: Overview, language: Language
+) -> Iterable[StateFilter]:
+    """Yield the links to the collectors that are stale or have parked messages, and the cause that
+    was chosen."""
+    counts = {STALE: overview.stale, PARKED: overview.parked}
+    is_global = not (query.search or query.labels or query.host)
+    for reason, text in _CONCERNS.items():
+        chosen = query.reason == reason
+        if chosen or (counts[reason] and is_global):
+            path = list_address(query, **{**_NO_FILTER, "reason": reason})
+            count = total if chosen else counts[reason]
+            yield StateFilter(reason.lower(), language.gettext(text), count, path, chosen)
+    if query.destination or (query.reason and query.reason not in counts):
+        words = reason_words(query.reason, language) if query.reason else query.destination
+        yield StateFilter("cause", words, total, list_address(query, after=""), chosen=True)

@@ -109,16 +109,17 @@ def _environment(code: str) -> Environment:
         "number": language.number,
         "octets": language.octets,
         "moment": language.moment,
-        "age": lambda when: _time(language, when),
+        "age": lambda when: _time("age", when, language.relative(when, datetime.now(UTC))),
+        "due": lambda when: _time("age due", when, language.due(when, datetime.now(UTC))),
         "clock": lambda when: _clock(language, when),
     }
     return environment
 
 
-def _time(language: Language, when: datetime) -> Markup:
+def _time(kind: str, when: datetime, text: str) -> Markup:
     """Return a `<time>` element: seen from now, the exact moment in its title."""
-    return Markup('<time class="age" datetime="{}" title="{}">{}</time>').format(
-        timestamp(when), f"{when:%Y-%m-%d %H:%M} UTC", language.relative(when, datetime.now(UTC))
+    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(
+        kind, timestamp(when), f"{when:%Y-%m-%d %H:%M} UTC", text
     )
 
 

@@ -76,7 +76,13 @@ class Language:
         """Return a moment as seen from `now`: 3 minutes ago, in 2 hours."""
         return self._relative(round((when - now).total_seconds()))
 
+    def due(self, when: datetime, now: datetime) -> str:
+        """Return when something is due: in 2 hours, or now where it is late."""
+        return self.relative(max(when, now), now)
+
     def _relatively(self, seconds: int) -> str:
+        if not seconds:
+            return self.gettext("now")
         return str(
             format_timedelta(
                 timedelta(seconds=seconds), threshold=1.1, add_direction=True, locale=self._locale

@@ -156,8 +156,10 @@ function count() {
   if (!every || !shown) return;
   every.checked = all.length > 0 && chosen.length === all.length;
   every.indeterminate = chosen.length > 0 && chosen.length < all.length;
-  shown.hidden = !chosen.length;
-  shown.textContent = shown.dataset.text.replace("{count}", chosen.length);
+  const matching = document.getElementById("all-matching");
+  const selected = matching?.checked ? Number(matching.dataset.count) : chosen.length;
+  shown.hidden = !selected;
+  shown.textContent = shown.dataset.text.replace("{count}", selected.toLocaleString(document.documentElement.lang));
 }
 
 list.addEventListener("change", (event) => {

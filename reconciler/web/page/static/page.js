@@ -8,6 +8,7 @@ const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle
 const today = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const earlier = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const ages = new Intl.RelativeTimeFormat(language, { numeric: "always" });
+const moments = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const UNITS = [["year", 31536000], ["month", 2629746], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 export function clock(when) {
@@ -18,7 +19,8 @@ export function clock(when) {
 function age(when) {
   const seconds = (when - Date.now()) / 1000;
   const [unit, size] = UNITS.find(([, each]) => Math.abs(seconds) >= 1.1 * each) ?? ["second", 1];
-  return ages.format(Math.round(seconds / size) || (seconds < 0 ? -0 : 0), unit);
+  const count = Math.round(seconds / size);
+  return count ? ages.format(count, unit) : moments.format(0, "second");
 }
 
 export function localTimes(root = document) {
@@ -33,7 +35,8 @@ export function localTimes(root = document) {
 
 function grow(root = document) {
   for (const element of root.querySelectorAll("time.age[datetime]")) {
-    const text = age(new Date(element.dateTime));
+    const when = new Date(element.dateTime);
+    const text = age(element.classList.contains("due") ? Math.max(when, Date.now()) : when);
     if (element.textContent !== text) element.textContent = text;
   }
 }
