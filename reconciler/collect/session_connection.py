@@ -70,7 +70,6 @@ class SessionConnection(Generic[S]):
         self.reconnections += 1
         self.pace = Pace.STEADY
         self._context.steering.another_login()
-        self.in_step = False
         try:
             self._context.source.reconnect()
         except (Throttled, FolderFailed) as error:

@@ -105,9 +105,11 @@ def test_a_message_that_ends_the_connection_when_it_is_deleted_is_tried_twice() 
     assert "their deletion was refused" in report.notes[-1]
 
 
-def test_P1_without_uidl_nothing_is_remembered_by_its_number() -> None:
+@pytest.mark.parametrize("limit", [100, 3])
+def test_P1_without_uidl_nothing_is_remembered_by_its_number(limit: int) -> None:
     """The number is another message's in the next session."""
     made = world("all-delete", "pop3")
+    made.task = replace(made.task, limit=limit)
     made.server.uidl = False
     made.session(Fate(on=("half a message", 2), error=broken))
     assert not [key for _, key, _ in made.ledger.rows if key.startswith("#")]

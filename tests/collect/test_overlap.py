@@ -123,6 +123,7 @@ def test_the_next_batch_is_fetched_while_one_is_committed(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(MemoryDestination, "commit", slow)
     assert overlapping().session(Watching()).collected == 5
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("commit")]
 
 
 def test_no_more_than_two_batches_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

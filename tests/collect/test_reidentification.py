@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import SourceUnsuitable
+from reconciler.model.errors import FolderFailed, SourceUnsuitable
 from reconciler.model.messages import Account, DeliveryId
 from reconciler.model.outcomes import (
     Deferred,
@@ -470,3 +470,13 @@ def test_by_imap_the_same_text_under_a_new_uid_is_new_mail() -> None:
     here.session()
     here.server.messages["900"] = here.server.messages.pop("2")
     assert here.session().collected == 1
+
+
+def test_a_folder_whose_headers_cannot_be_had_is_done_without() -> None:
+    here = world()
+    here.session()
+    new_validity(here)
+    fate = Fate(on=("headers", 1), error=lambda: FolderFailed("INBOX: renumbered"))
+    assert here.session(fate).collected == 0
+    assert fate.steps.count("headers") == 1
+    assert here.mailboxes.texts() == STORED

@@ -129,6 +129,7 @@ def test_every_listed_message_is_counted_once(messages: list[tuple[str, int]], l
         pytest.param([None] * 16385, [5000, 5000, 5000, 1385], id="many of unknown size"),
         pytest.param([ROUND_OCTETS // 2] * 3, [2, 1], id="two that just fit"),
         pytest.param([ROUND_OCTETS, 1], [1, 1], id="one that just fits"),
+        pytest.param([ROUND_OCTETS + 1, 1], [1, 1], id="one that is larger"),
         pytest.param([None, *[(ROUND_OCTETS >> 10) - 64] * 1024], [1025], id="unknown, just fits"),
         pytest.param(
             [None, *[(ROUND_OCTETS >> 10) - 63] * 1024], [1024, 1], id="unknown, too large"

@@ -321,3 +321,20 @@ def test_L9_what_is_recorded_of_messages_is_durable_at_once(
     ledger.record("sales", INBOX, [collected("1"), collected("2")], NOW)
     ledger.record_deleted("sales", INBOX, ["1"], NOW)
     assert ledger.known("sales", INBOX)["1"].deleted
+
+
+@pytest.mark.parametrize(
+    ("state", "counted", "attempts"),
+    [
+        (MessageState.SUSPECT, True, 2),
+        (MessageState.SUSPECT, False, 0),
+        (MessageState.PRESUMED, True, 2),
+        (MessageState.FAILED, False, 2),
+    ],
+)
+def test_what_counts_as_an_attempt(
+    ledger: SqlLedger, state: MessageState, counted: bool, attempts: int
+) -> None:
+    for _ in range(2):
+        ledger.record("sales", INBOX, [Record("7", state, 100, counted=counted)], NOW)
+    assert ledger.known("sales", INBOX)["7"].attempts == attempts

@@ -329,3 +329,10 @@ def run_for(ledger: SqlLedger, days: int) -> None:
     """As a daemon that runs since `NOW` and looks once a day."""
     for day in range(days + 1):
         ledger.expire(NOW + day * DAY)
+
+
+def test_a_new_collector_begins_with_the_first_epoch(ledger: SqlLedger) -> None:
+    made = declare(ledger, "acme", "digest", "new-keep", NOW)
+    assert (made.generation, made.epoch) == (1, 1)
+    assert ledger.identity("acme") == ("acme", 1)
+    assert declare(ledger, "acme", "digest", "new-keep", NOW) == made
