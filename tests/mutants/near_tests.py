@@ -22,6 +22,7 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "reconciler/sources/imap/imap_deletion.py",
             "reconciler/sources/imap/uid_search.py",
             "reconciler/sources/pop3/pop3_deletion.py",
+            "reconciler/sources/pop3/pop3_listing.py",
             "reconciler/sources/pop3/pop3_source.py",
         ),
         ("tests/sources",),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation, SourceError
+from reconciler.model.errors import ConnectionFailed, FolderFailed, ProtocolViolation
 from reconciler.model.messages import (
     Account,
     Deletion,
@@ -20,11 +20,10 @@ from reconciler.model.messages import (
 )
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
-from reconciler.sources.listing_columns import Peekable
-from reconciler.sources.pop3.maildrop import Maildrop, look_up, merged
-from reconciler.sources.pop3.maildrop_columns import SizeColumn, UidlColumn
+from reconciler.sources.pop3.maildrop import Maildrop, look_up
 from reconciler.sources.pop3.pop3_deletion import PendingDeletes
-from reconciler.sources.pop3.pop3_dialogue import Capabilities, Pop3Dialogue, Pop3Reply
+from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue
+from reconciler.sources.pop3.pop3_listing import MaildropLister
 from reconciler.sources.pop3.pop3_login import log_in
 from reconciler.sources.pop3.retrieval import WINDOW_COUNT, Numbered, Retrieval, fetch_headers
 from reconciler.wire.account_memory import AccountMemories
@@ -34,12 +33,6 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
-
-_UIDLS_AT_ONCE = 64
-_RELISTINGS = 6
-"""Further connections that listing may take."""
-_MUTE = 1000
-"""Messages without UIDL that are remembered of an account."""
 
 
 def open_pop3(
@@ -88,15 +81,9 @@ class Pop3Source:
         self._share = ListingShare(LISTINGS, str(endpoint), self._deadline)
         self._dialogue = Pop3Dialogue(self._connection, credentials.forms(), self._stop_pipelining)
         self._retrieval: Retrieval | None = None
-        self._capabilities = Capabilities()
+        self._lister = MaildropLister(endpoint, self._memory, self._share.take)
         self._maildrop = Maildrop((), {}, keys_stable=True)
         self._deletes = PendingDeletes(self._dialogue)
-        self._account_state = ""
-        self._step = b""
-        """The command of the listing that is under way."""
-        self._failed_at = b""
-        """The `_step` at which the connection was lost."""
-        self._relistings = 0
         self._folder = Folder(
             Account("pop3", endpoint.host, endpoint.port, credentials.username), "", 0
         )
@@ -110,7 +97,7 @@ class Pop3Source:
 
     @property
     def account_state(self) -> str:
-        return self._account_state
+        return self._lister.account_state
 
     # POP3 has one way to open
     def unchanged(self, state: str, *, writable: bool) -> bool:  # noqa: ARG002
@@ -134,7 +121,7 @@ class Pop3Source:
                 yield Vanished(listed)
             else:
                 present.append((number, listed))
-        count = WINDOW_COUNT if self._pipelined and pace is Pace.AHEAD else 1
+        count = WINDOW_COUNT if self._lister.pipelined and pace is Pace.AHEAD else 1
         self._retrieval = Retrieval(self._dialogue, present, count, self._deletes.note_retrieved)
         with self._learning_to_pipeline():
             yield from self._retrieval
@@ -189,15 +176,15 @@ class Pop3Source:
             for listed in messages
             if listed.key in self._maildrop.numbers
         ]
-        if self._capabilities.known and "TOP" not in self._capabilities:
+        if self._lister.capabilities.known and "TOP" not in self._lister.capabilities:
             present = []
         with self._learning_to_pipeline():
-            yield from fetch_headers(self._dialogue, present, pipelined=self._pipelined)
+            yield from fetch_headers(self._dialogue, present, pipelined=self._lister.pipelined)
 
     # there is one
     def delete(self, folder: Folder, messages: Sequence[Listed]) -> Deletion:  # noqa: ARG002
         look_up(self._maildrop, (listed.key for listed in messages))
-        return self._deletes.mark(self._maildrop, messages, pipelined=self._pipelined)
+        return self._deletes.mark(self._maildrop, messages, pipelined=self._lister.pipelined)
 
     def finish(self) -> Deletion:
         """Send QUIT, which makes the deletes; never raises.
@@ -217,10 +204,6 @@ class Pop3Source:
         self._share.release()
         connection.abort()
 
-    @property
-    def _pipelined(self) -> bool:
-        return "PIPELINING" in self._capabilities and not self._memory.no_pipelining
-
     @contextmanager
     def _learning_to_pipeline(self) -> Iterator[None]:
         """Stop pipelining after an error while several commands are under way.
@@ -228,7 +211,7 @@ class Pop3Source:
         A server that only closed is asked by pipelining again if it also closes without it: then
         pipelining was not the cause.
         """
-        pipelined = self._pipelined
+        pipelined = self._lister.pipelined
         try:
             yield
         except ProtocolViolation:
@@ -250,7 +233,7 @@ class Pop3Source:
         if self._connection.received:
             return
         try:
-            self._capabilities = log_in(self._dialogue, self._credentials, self._memory)
+            self._lister.capabilities = log_in(self._dialogue, self._credentials, self._memory)
         except LoginBroken as error:
             if self._memory.reconnected_after_break or not self._connection.ended:
                 raise ConnectionFailed(str(error)) from None
@@ -262,140 +245,17 @@ class Pop3Source:
         self.entered()
 
     def _listed(self) -> Maildrop:
-        """List the maildrop; a command that ends the connection twice is left out."""
+        """List the maildrop, over further connections where the server ends this one."""
         while True:
             try:
                 with self._learning_to_pipeline():
-                    return self._list()
+                    return self._lister.list_maildrop(self._dialogue)
             except ConnectionFailed as error:
-                if not self._dialogue.owed or self._relistings >= _RELISTINGS:
+                if not self._dialogue.owed or not self._lister.may_list_again:
                     raise
-                if self._failed_at == self._step == b"LIST":
-                    self._memory.list_breaks = True
-                elif self._failed_at == self._step == b"UIDL":
-                    self._memory.uidl_breaks = True
-                self._failed_at = self._step
-                self._relistings += 1
+                self._lister.connection_lost()
                 try:
                     self.another_login()
                     self._reopen()
                 except (ConnectionFailed, ProtocolViolation):
                     raise error from None
-
-    def _list(self) -> Maildrop:
-        """Run CAPA, LIST and UIDL, at once where pipelining was offered before the login."""
-        if self._memory.list_breaks or self._memory.uidl_breaks:
-            return self._list_around()
-        sizes, uidls = SizeColumn(self._share.take), UidlColumn()
-        pipelined = self._pipelined and not self._failed_at
-        if pipelined:
-            self._dialogue.send(b"CAPA", b"LIST", b"UIDL")
-        else:
-            self._dialogue.send(b"CAPA")
-        self._step = b"CAPA"
-        offered = self._dialogue.capabilities()
-        self._step = b"LIST"
-        if not pipelined:
-            self._dialogue.send(b"LIST")
-        listed, _ = self._dialogue.lines(sizes.take)
-        self._step = b"UIDL"
-        if not pipelined:
-            self._dialogue.send(b"UIDL")
-        identified, digest = self._dialogue.lines(uidls.take)
-        self._capabilities = offered or self._capabilities
-        if not listed.ok and (self._known(listed, "LIST") or not self._is_empty()):
-            raise self._refused(listed, "LIST")
-        if identified.ok:
-            found = merged(sizes, uidls)
-            self._account_state = "" if found.notes else digest
-            return found
-        if self._known(identified, "UIDL"):
-            raise self._refused(identified, "UIDL")
-        offered_here = "UIDL" in self._capabilities
-        if not len(sizes) and (offered_here or not self._capabilities.known):
-            return Maildrop((), {}, keys_stable=True)  # some refuse to list nothing
-        if offered_here:
-            raise self._refused(identified, "UIDL")
-        return merged(sizes, None)
-
-    def _list_around(self) -> Maildrop:
-        """List without LIST, whose sizes are only hints, or with UIDL for single messages.
-
-        This is for servers that end the connection at LIST or UIDL of all messages.
-        """
-        sizes, uidls = SizeColumn(self._share.take), UidlColumn()
-        notes: list[str] = []
-        self._account_state = ""
-        if self._memory.uidl_breaks:
-            self._step = b"LIST"
-            self._dialogue.send(b"LIST")
-            listed, _ = self._dialogue.lines(sizes.take)
-            if not listed.ok:
-                raise self._refused(listed, "LIST")
-            if left := self._identify(sizes, uidls):
-                notes.append(
-                    f"{left} messages are left alone: the server fails when it is asked for their "
-                    "UIDL"
-                )
-        else:
-            self._step = b"UIDL"
-            self._dialogue.send(b"UIDL")
-            identified, _ = self._dialogue.lines(uidls.take)
-            if not identified.ok:
-                raise self._refused(identified, "UIDL")
-            sizes.number_only(uidls.numbers)
-            notes.append(
-                "the server fails when it is asked for the sizes of messages: they are fetched "
-                "without"
-            )
-        found = merged(sizes, uidls)
-        return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
-
-    def _identify(self, sizes: SizeColumn, uidls: UidlColumn) -> int:
-        """Ask for the UIDL of each message.
-
-        Returns how many were left out because asking for them ended the connection before.
-        """
-        numbered = Peekable(sizes.ordered())
-        left, last = 0, ""
-        at_once = _UIDLS_AT_ONCE if self._pipelined and not self._failed_at else 1
-        while numbered.next is not None:
-            lot: list[tuple[int, int]] = []
-            while numbered.next is not None and len(lot) < at_once:
-                number, place = numbered.next
-                if not lot and (last, sizes.size(place)) in self._memory.without_uidl:
-                    left, last = left + 1, f"{last} +"
-                    numbered.take()
-                    continue
-                if lot and self._memory.without_uidl:
-                    break  # the UIDL before the next one must be known first
-                lot.append(numbered.take())
-            if not lot:
-                break
-            self._dialogue.send(*[b"UIDL %d" % number for number, _ in lot])
-            for number, place in lot:
-                self._step = b"UIDL %d" % number
-                try:
-                    reply = self._dialogue.answer()
-                except (ConnectionFailed, ProtocolViolation):
-                    if self._failed_at == self._step and len(self._memory.without_uidl) < _MUTE:
-                        self._memory.without_uidl |= {(last, sizes.size(place))}
-                    raise
-                if reply.ok and reply.rest.split()[:1] == [b"%d" % number]:
-                    uidls.take(reply.rest + b"\n")
-                    last = uidls.key(len(uidls) - 1)
-        return left
-
-    def _known(self, reply: Pop3Reply, command: str) -> bool:
-        """Return whether the refusal says more than no."""
-        return bool(reply.code) or self._dialogue.refusal(reply, command) is not None
-
-    def _is_empty(self) -> bool:
-        """Return whether the maildrop is empty: some servers refuse to list that."""
-        reply = self._dialogue.command(b"STAT")
-        return reply.ok and reply.rest.split()[:1] == [b"0"]
-
-    def _refused(self, reply: Pop3Reply, command: str) -> SourceError:
-        return self._dialogue.refusal(reply, f"{command} refused") or ProtocolViolation(
-            f"{self._connection.endpoint}: {command} refused: {self._dialogue.quote(reply)}"
-        )
