@@ -57,9 +57,10 @@ class EventJournal:
         for reader in self._readers:
             reader.set()
 
-    def identity(self, number: int) -> str:
-        """Return the id that a reader names to go on after change `number`."""
-        return f"{self._boot}-{number}"
+    def identity(self, number: int | None = None) -> str:
+        """Return the id that a reader names to go on after change `number`; None: the id of a
+        reader that does not know the present state yet, and has to begin anew."""
+        return f"{self._boot}-{'' if number is None else number}"
 
     @property
     def number(self) -> int:

@@ -241,12 +241,13 @@ def _require_text(content: str, file: str) -> None:
 
 
 def _require_one(own: str) -> None:
-    """Raise EditRefused unless the text is one document, or no YAML, of which others tell more."""
+    """Raise EditRefused where the text is several documents. Others tell more of no document, and
+    of what is no YAML."""
     try:
         found = count(own)
     except Unusable:
         return
-    if found != 1:
+    if found > 1:
         raise EditRefused("nothing was written: give one manifest, in one YAML document")
 
 

@@ -292,6 +292,13 @@ def test_clear_check_reload_and_info(root: Path, settings: Settings) -> None:
             await found.controller.turn()
             found.script.may_end.set()
             found.registry.rows["sales"].size = 12
+            trial = await found.client.post("/api/v1/collectors/sales/clear?dryRun=true")
+            assert (trial.json()["epoch"], trial.json()["forgotten"]) == (1, 12)
+            assert trial.json()["plan"]["changed"] is False
+            assert trial.json()["consequences"][0].startswith("12 messages are forgotten")
+            for path in ("sales/collect", "sales/unpark", "sales/check"):
+                refused = await found.client.post(f"/api/v1/collectors/{path}?dryRun=true")
+                assert (refused.status_code, "dryRun" in refused.json()["detail"]) == (400, True)
             assert (await found.client.post("/api/v1/collectors/sales/clear")).json() == {
                 "epoch": 2,
                 "forgotten": 12,
@@ -349,9 +356,28 @@ def test_events_go_on_where_a_client_stopped_or_begin_anew(root: Path, settings:
             ) as answer:
                 await first(answer.aiter_lines(), lambda line: line == 'data: {"name": "off"}')
 
-            for stranger in ("0000-1", "nonsense", last + "9" * 12):
+            midway = f"{last.partition('-')[0]}-"
+            for stranger in ("0000-1", "nonsense", last + "9" * 12, midway):
                 names, _ = await _until_synced(found.client, stranger)
                 assert names == ["event: resync", "event: collector", "event: synced"]
+
+    run(scenario())
+
+
+def test_events_each_have_an_id_and_HEAD_ends(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with daemon(root, settings) as found:
+            await found.controller.turn()
+            lines: list[str] = []
+            async with found.client.stream("GET", "/api/v1/events") as answer:
+                async for line in answer.aiter_lines():
+                    lines.append(line)
+                    if line == "event: synced":
+                        break
+            assert sum(line.startswith("id: ") for line in lines) == 3
+            head = await found.client.head("/api/v1/events")
+            assert (head.status_code, head.text) == (200, "")
+            assert head.headers["content-type"].startswith("text/event-stream")
 
     run(scenario())
 

@@ -221,7 +221,11 @@ def test_an_invalid_one_says_where(
             assert found["rule"] == "control-character"
             assert (await refused(text("other")))["detail"].endswith("MailCollector sales")
             assert "one manifest" in (await refused(f"{text('sales')}---\n{text('b')}"))["detail"]
-            assert "one manifest" in (await refused(""))["detail"]
+            assert [one["rule"] for one in (await refused(""))["diagnostics"]] == ["empty-file"]
+            empty = await here.client.put(SALES + trial, json={}, headers={"If-Match": "*"})
+            assert {one["rule"] for one in empty.json()["diagnostics"]} == {"missing-key"}
+            answer = await here.client.post(f"/api/v1/collectors{trial}", json={})
+            assert {one["rule"] for one in answer.json()["diagnostics"]} == {"missing-key"}
             answer = await here.client.post(
                 f"/api/v1/collectors{trial}", json=manifest("new", nonsense=1)
             )

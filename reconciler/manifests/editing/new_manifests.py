@@ -42,7 +42,7 @@ def manifest_text(data: Mapping[str, Any], *, modeline: str = "") -> str:
     order."""
     usual = [key for key in ("apiVersion", "kind", "metadata", "spec") if key in data]
     ordered = {key: data[key] for key in dict.fromkeys([*usual, *data])}
-    return "".join([modeline, *_block(ordered, "")])
+    return "".join([modeline, *_block(ordered, "")] if data else [modeline, "{}\n"])
 
 
 def _filled(value: Any) -> Any:

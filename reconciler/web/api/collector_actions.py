@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,10 +12,12 @@ from starlette.responses import JSONResponse, Response
 from reconciler.control.control_service import ControlService
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.status import CheckReport
+from reconciler.planning.plan_report import plan_as_data
+from reconciler.planning.reconcile_plan import Plan
 from reconciler.web.access.roles import Role
 from reconciler.web.api.collector_resources import COLLECTOR
 from reconciler.web.api.json_answers import event, event_answer, json_answer
-from reconciler.web.api.operations import FLAG, Operation, Parameter, flag
+from reconciler.web.api.operations import DRY_RUN, FLAG, Operation, Parameter, flag
 
 _FORCE = Parameter("force", "Also where the server asked for a pause or refused the login.", FLAG)
 
@@ -45,9 +48,16 @@ class CollectorActions:
                 self.clear,
                 "Forget what was collected, so that it counts as new.",
                 Role.EDIT,
+                query=(DRY_RUN,),
                 answer={
                     "type": "object",
-                    "properties": {"epoch": {"type": "integer"}, "forgotten": {"type": "integer"}},
+                    "required": ["epoch", "forgotten"],
+                    "properties": {
+                        "epoch": {"type": "integer"},
+                        "forgotten": {"type": "integer"},
+                        "plan": {"type": "object"},
+                        "consequences": {"type": "array", "items": {"type": "string"}},
+                    },
                 },
                 errors=(404, 503),
             ),
@@ -96,8 +106,27 @@ class CollectorActions:
             yield event(name, session.model_dump_json(by_alias=True))
 
     async def clear(self, request: Request) -> Response:
-        cleared = await self._control.clear(request.path_params["name"])
+        name = request.path_params["name"]
+        if flag(request, DRY_RUN.name):
+            return await self._try_clear(name)
+        cleared = await self._control.clear(name)
         return JSONResponse({"epoch": cleared.epoch, "forgotten": cleared.forgotten})
+
+    async def _try_clear(self, name: str) -> Response:
+        """Answer what clearing means for the mail. No collector stops or starts by it."""
+        found = await self._control.describe(name, 1)
+        told = (
+            f"{found.history_size:,} messages are forgotten: those that are on the server are "
+            "collected again"
+        )
+        return JSONResponse(
+            {
+                "epoch": found.epoch,
+                "forgotten": found.history_size,
+                "plan": plan_as_data(Plan(), {}, datetime.now(UTC)),
+                "consequences": [told],
+            }
+        )
 
     async def unpark(self, request: Request) -> Response:
         return JSONResponse({"unparked": await self._control.unpark(request.path_params["name"])})

@@ -1,8 +1,9 @@
 """The stream of changes, as server-sent events that a client can resume (WHATWG HTML, section 9.2).
 
 First comes the present state, an event `collector` for each, then `synced`, then the changes:
-`collector` and `removed`. Each event after the present state has an id. A client that names the
-last one in `Last-Event-ID` gets what it missed, or `resync` and then everything anew.
+`collector` and `removed`. Each event has an id. A client that names the last one in `Last-Event-ID`
+gets what it missed; or, where that is not known or the present state was not complete, `resync` and
+then everything anew.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class EventStream:
     async def events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("since", "")
         fields = request.query_params.get("fields", "")
+        if request.method == "HEAD":
+            return event_answer(_nothing())
         return event_answer(self._events(self._control.events, last, _drawing(fields)))
 
     async def _events(
@@ -70,11 +73,13 @@ class EventStream:
         with journal.reading() as woken:
             position = journal.number if last == "now" else journal.position(last)
             if position is None:
-                position = journal.number
+                position, midway = journal.number, journal.identity()
                 if last:
-                    yield event("resync", "{}")
+                    yield event("resync", "{}", midway)
                 present = await self._control.every()
-                async for piece in _pieces(event("collector", draw(one)) for one in present):
+                async for piece in _pieces(
+                    event("collector", draw(one), midway) for one in present
+                ):
                     yield piece
             yield event("synced", "{}", journal.identity(position))
             while True:
@@ -113,6 +118,12 @@ def _told(
             yield event("removed", json.dumps({"name": change.name}), identity)
         else:
             yield event("collector", draw(change.collector), identity)
+
+
+async def _nothing() -> AsyncIterator[str]:
+    """Yield no event: an answer to HEAD ends with its headers."""
+    return
+    yield
 
 
 async def _pieces(events: Iterable[str]) -> AsyncIterator[str]:

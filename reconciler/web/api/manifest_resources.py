@@ -23,10 +23,9 @@ from reconciler.web.access.roles import Role, require_role
 from reconciler.web.api.collector_resources import COLLECTOR
 from reconciler.web.api.described_collector import described, etag
 from reconciler.web.api.manifest_bodies import expected, manifest_of
-from reconciler.web.api.operations import FLAG, Handler, Operation, Parameter, flag
+from reconciler.web.api.operations import DRY_RUN, Handler, Operation, flag
 
 COLLECTORS = "/api/v1/collectors"
-_DRY_RUN = Parameter("dryRun", "Answer what would be done, and change nothing.", FLAG)
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
@@ -74,7 +73,7 @@ class ManifestResources:
                 "role": Role.EDIT,
                 "answer": _ANSWER,
                 "errors": _ERRORS,
-                "query": (_DRY_RUN,),
+                "query": (DRY_RUN,),
                 "headers": (_IF_MATCH,),
             }
             return Operation(method, path, handler, summary, **usual | more)
@@ -117,7 +116,7 @@ class ManifestResources:
 
     async def create(self, request: Request) -> Response:
         asked = CreateManifest(await manifest_of(request))
-        if flag(request, "dryRun"):
+        if flag(request, DRY_RUN.name):
             return await self._proposed(asked, None)
         done = await self._applied(request, asked, None)
         name = done.draft.change.name
@@ -125,13 +124,13 @@ class ManifestResources:
         return await described(self._control, request, name, 201, _git(done), where)
 
     async def replace(self, request: Request) -> Response:
-        trial, name = flag(request, "dryRun"), request.path_params["name"]
+        trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
         matching = expected(request, needed=not trial)
         asked = ReplaceManifest(name, await manifest_of(request))
         return await self._changed(request, asked, matching, trial=trial)
 
     async def delete(self, request: Request) -> Response:
-        trial, name = flag(request, "dryRun"), request.path_params["name"]
+        trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
         matching = expected(request, needed=not trial)
         if trial:
             return await self._proposed(DeleteManifest(name), matching)
@@ -147,7 +146,7 @@ class ManifestResources:
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
         asked = SwitchManifest(request.path_params["name"], enabled)
         matching = expected(request, needed=False)
-        return await self._changed(request, asked, matching, trial=flag(request, "dryRun"))
+        return await self._changed(request, asked, matching, trial=flag(request, DRY_RUN.name))
 
     async def _changed(
         self,

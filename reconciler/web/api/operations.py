@@ -27,6 +27,7 @@ class Parameter(Struct, frozen=True):
 
 
 FLAG: Mapping[str, Any] = {"type": "boolean", "default": False}
+DRY_RUN = Parameter("dryRun", "Answer what would be done, and change nothing.", FLAG)
 
 
 class Operation(Struct, frozen=True):
@@ -72,6 +73,8 @@ def _dispatch(methods: Mapping[str, Operation]) -> Handler:
         operation = methods[method]
         if operation.role is not None:
             require_role(request, operation.role)
+        if method != "GET" and DRY_RUN not in operation.query and flag(request, DRY_RUN.name):
+            raise HTTPException(400, "this cannot be tried with dryRun: it would be done")
         return await operation.handler(request)
 
     return serve
