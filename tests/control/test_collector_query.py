@@ -108,6 +108,18 @@ def test_a_state_is_stale_after_two_intervals() -> None:
     assert is_stale(one, NOW + timedelta(minutes=12, seconds=1))
 
 
+def test_the_collectors_of_a_cause_are_selected_by_it() -> None:
+    parked = collector("parked", last=session(parked=3, finished_at=NOW))
+    old = collector("old", last=session(finished_at=NOW - timedelta(hours=1)))
+    wrong = stalled("wrong", AuthenticationFailed.reason, "no")
+    every = [old, parked, wrong]
+    for cause in causes(every, NOW):
+        query = Query(reason=cause.reason, host=cause.host.upper())
+        found = page(every, query, SearchIndex(), NOW)
+        assert [one.metadata.name for one in found.items] == list(cause.names)
+    assert page(every, Query(destination="lmtp"), SearchIndex(), NOW).total == 0
+
+
 def test_a_host_that_is_away_is_one_cause_of_many_collectors() -> None:
     away = HostAway(
         host="imap.example.org",

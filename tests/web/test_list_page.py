@@ -168,6 +168,46 @@ def test_deleting_says_what_will_happen_and_asks_once_for_many(on_site: Play) ->
     on_site(scenario)
 
 
+@pytest.mark.parametrize("word", ["disable", "collect", "unpark", "clear"])
+def test_all_that_match_are_acted_upon_once_their_number_is_confirmed(
+    on_site: Play, word: str
+) -> None:
+    async def scenario(here: Site) -> None:
+        csrf = await here.log_in()
+        assert "all 2 that match" in await shown(here, "/?limit=1")
+        assert 'name="all"' not in await shown(here)
+        whole = {"action": word, "all": "yes", "back": "/?limit=1&after=off"}
+        asked = await post(here, "/actions", csrf, **whole)
+        assert asked.status_code == 200
+        assert re.search(r"<h1>[^<]*\b2 (collectors|mailboxes)\b", asked.text)
+        listed = re.findall(r'name="names" value="([^"]+)"', asked.text)
+        assert listed == ["off", "sales"]
+        assert names(await shown(here, "/?state=disabled")) == ["off"]
+        done = await post(
+            here, "/actions", csrf, names=listed, action=word, confirmed="yes", back="/"
+        )
+        assert done.status_code == 303
+        matching = {**whole, "back": "/?search=nobody"}
+        answer = await post(here, "/actions", csrf, **matching)
+        assert "Select collectors first." in await shown(here, answer.headers["location"])
+
+    on_site(scenario)
+
+
+def test_the_list_is_filtered_by_a_cause(on_site: Play) -> None:
+    async def scenario(here: Site) -> None:
+        await here.log_in()
+        here.daemon.script.failure = Failure("AuthenticationFailed", "no")
+        await here.daemon.control.collect("sales")
+        page = await shown(here, "/?reason=AuthenticationFailed&host=IMAP.example")
+        assert names(page) == ["sales"]
+        assert re.search(r'id="filter-cause".*aria-current="true">the server refuses', page)
+        assert "No collector matches." in await shown(here, "/?reason=Stale")
+        assert "No collector matches." in await shown(here, "/?destination=lmtp")
+
+    on_site(scenario)
+
+
 def test_clearing_says_how_much_is_collected_again(on_site: Play) -> None:
     async def scenario(here: Site) -> None:
         csrf = await here.log_in()

@@ -1,0 +1,34 @@
+"""The reasons of a plan's steps in plain words."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.web.page.page_translation import Language
+from reconciler.web.page.reason_words import marked
+
+_REASONS = {
+    "declared": marked("declared"),
+    "declared no longer": marked("declared no longer"),
+    "disabled": marked("disabled"),
+    "unchanged": marked("unchanged"),
+    "its spec or destination changed": marked("its spec or destination changed"),
+}
+_PATTERNS = {
+    r"renamed to (?P<name>\S+)": marked("renamed to %(name)s"),
+    r"(?P<old>\S+) is called (?P<name>\S+) now": marked("%(old)s is called %(name)s now"),
+    r"its template (?P<name>\S+) changed": marked("its template %(name)s changed"),
+    r"its spec and its template (?P<name>\S+) changed": marked(
+        "its spec and its template %(name)s changed"
+    ),
+}
+
+
+def step_words(reason: str, language: Language) -> str:
+    """Return the reason of a step in a language; as it is, where it is another one's message."""
+    if reason in _REASONS:
+        return language.gettext(_REASONS[reason])
+    for pattern, text in _PATTERNS.items():
+        if found := re.fullmatch(pattern, reason):
+            return language.gettext(text) % found.groupdict()
+    return reason
