@@ -138,3 +138,9 @@ def test_it_leads_a_process_group_of_its_own() -> None:
 def test_a_program_whose_name_is_no_path_is_an_error_that_says_so() -> None:
     with pytest.raises(SecretUnavailable, match="cannot start"):
         output(["a\0b"], 100)
+
+
+def test_a_program_that_prints_as_much_as_it_may_has_to_succeed_as_well() -> None:
+    assert output(["/bin/sh", "-c", "printf 12345"], 5) == b"12345"
+    with pytest.raises(SecretUnavailable):
+        output(["/bin/sh", "-c", "printf 12345; exit 3"], 5)

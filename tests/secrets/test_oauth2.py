@@ -424,6 +424,7 @@ class Browser:
         self.threads: list[threading.Thread] = []
         self.urls: list[str] = []
         self.statuses: list[int] = []
+        self.headers: list[dict[str, str]] = []
 
     def __call__(self, prompt: Prompt) -> None:
         self.urls.append(prompt.url)
@@ -434,10 +435,12 @@ class Browser:
     def _open(self, url: str) -> None:
         back = dict(parse_qsl(urlsplit(url).query))["redirect_uri"]
         with httpx.Client(follow_redirects=True, timeout=10) as client:
-            self.statuses = [
-                client.get(back, params={"code": "forged", "state": "guessed"}).status_code,
-                client.get(url).status_code,
+            answers = [
+                client.get(back, params={"code": "forged", "state": "guessed"}),
+                client.get(url),
             ]
+        self.statuses = [answer.status_code for answer in answers]
+        self.headers = [dict(answer.headers) for answer in answers]
 
     def close(self) -> None:
         for thread in self.threads:
@@ -453,6 +456,9 @@ def test_by_redirect(server: Authorization, tmp_path: Path) -> None:
     ).ask(browser)
     browser.close()
     assert browser.statuses == [400, 200]
+    for headers in browser.headers:
+        assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+        assert headers["content-type"] == "text/html; charset=utf-8"
     assert server.refresh[path.read_text().strip()] == "ann"
     assert "code_challenge_method=S256" in browser.urls[0]
     assert "scope=mail" in browser.urls[0]

@@ -136,6 +136,6 @@ def _metadata(issuer: str, ca_file: str | None, local: bool) -> dict[str, object
 def _of(token: str, preset: Endpoints, url: str) -> str:
     """Return an endpoint of a Microsoft tenant. Its endpoints differ only in the last part of the
     path, so they follow from its token URL."""
-    if token == preset.token or not preset.token or not url:
+    if token == preset.token or not url:
         return url
     return token.rpartition("/")[0] + "/" + url.rpartition("/")[2]
