@@ -13,7 +13,9 @@ def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
     """Return where an LMTP server listens. A path in `spec` is absolute already."""
     if spec.socket is not None:
         return Endpoint.local(spec.socket)
-    return Endpoint(spec.host or "localhost", spec.port or 24, "none", role="destinations")
+    assert spec.host is not None  # noqa: S101  # the schema: a socket, or host and port
+    assert spec.port is not None  # noqa: S101  # the same
+    return Endpoint(spec.host, spec.port, "none", role="destinations")
 
 
 def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:

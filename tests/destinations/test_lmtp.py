@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint
 from reconciler.destinations.transfer import transfer_dialogue
-from reconciler.destinations.transfer.mail_system import MailSystem
+from reconciler.destinations.transfer.mail_system import BROKEN, MailSystem
 from reconciler.model.collector_id import collector_id
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, Refused
@@ -833,3 +833,21 @@ def test_only_who_does_not_know_the_greeting_may_speak_something_else(
     ):
         deliver(lmtp, LETTER, TWO)
     assert ("write `smtp` instead of `lmtp`" in str(caught.value)) == hint
+
+
+def test_where_an_lmtp_server_listens() -> None:
+    given = lmtp_endpoint(LmtpSpec(host="mx.test", port=2424))
+    assert (given.host, given.port, given.tls) == ("mx.test", 2424, "none")
+    assert "/run/lmtp" in str(lmtp_endpoint(LmtpSpec(socket="/run/lmtp")))
+
+
+def test_D8_connections_that_end_are_counted_from_the_first_one_on() -> None:
+    with (
+        Sink(answer=lambda command: DROP if command == "DATA" else None) as sink,
+        system(sink) as lmtp,
+    ):
+        for number in range(1, BROKEN):
+            [outcome] = deliver(lmtp, LETTER, ["a@x.test"], str(number))
+            assert isinstance(outcome, Deferred)
+        with pytest.raises(DestinationUnavailable):
+            deliver(lmtp, LETTER, ["a@x.test"], "9")
