@@ -18,6 +18,7 @@ _LONGEST = 60
 """Seconds that git, with its hooks, may take."""
 _MOST = 64 << 10
 """Octets of what git prints that are read."""
+_LEFT_OUT = " .,:;\"\\'"
 _OF_A_REPOSITORY = frozenset(
     {
         "GIT_COMMON_DIR",
@@ -72,8 +73,10 @@ def commit(path: Path, message: str, author: str = "") -> str:
 
 
 def _identity(name: str) -> str:
-    """Return an author without an address, for a name that may contain anything."""
-    return f"{one_line(re.sub('[<>]', '', name)) or 'unknown'} <>"
+    """Return an author without an address, for a name that may contain anything. Git refuses a name
+    of nothing but what it would leave out at its ends."""
+    found = one_line(re.sub("[<>]", "", name))
+    return f"{found if found.strip(_LEFT_OUT) else 'unknown'} <>"
 
 
 def _committer(directory: Path) -> list[str]:
