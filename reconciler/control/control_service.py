@@ -102,7 +102,7 @@ class ControlService:
         self._overview = ServiceOverview(board, clock)
         self._recalled = False
         self.manifests = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
-        self.draft_checks = DraftChecks(controller, self.manifests, loops, checks)
+        self.draft_checks = DraftChecks(self.manifests, loops, checks)
         self.access: AccessRequests | None = None
         """Keeps what owners give for their mailboxes; None where that is not possible."""
         self.routings: RoutingRequests | None = None

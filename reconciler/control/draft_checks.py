@@ -5,8 +5,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from reconciler.control.check_requests import CheckRequests, reported
-from reconciler.control.controller import Controller
-from reconciler.control.event_loop import ThreadPool
 from reconciler.control.manifest_drafts import ManifestChange, ManifestDraft
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.running_set import RunningSet
@@ -14,7 +12,7 @@ from reconciler.manifests.editing.manifest_editor import EditRefused
 from reconciler.model.secret import Secret, redact
 from reconciler.model.spec import SecretRef, SourceSpec
 from reconciler.model.status import CheckReport
-from reconciler.planning.desired_state import Desired, DesiredCollector, desire
+from reconciler.planning.desired_state import DesiredCollector
 
 
 class DraftChecks:
@@ -22,16 +20,13 @@ class DraftChecks:
 
     def __init__(
         self,
-        controller: Controller,
         manifests: ManifestService,
         loops: RunningSet,
         checks: CheckRequests,
     ) -> None:
-        self._controller = controller
         self._manifests = manifests
         self._loops = loops
         self._checks = checks
-        self._threads = ThreadPool("drafts", 1)
 
     async def run(self, asked: ManifestChange, password: str = "") -> CheckReport:
         """Return what a session of the draft would find. A `password` that was typed is used for
@@ -39,7 +34,7 @@ class DraftChecks:
         what `ManifestService.propose` raises."""
         found = (await self._manifests.propose(asked)).draft
         found.require_valid()
-        collector = await self._threads.run(self._desired, found, self._controller.desired)
+        collector = await self._desired(found)
         return await reported(collector.name, self._allowed_check(collector, password))
 
     async def _allowed_check(self, collector: DesiredCollector, password: str) -> CheckReport:
@@ -50,18 +45,15 @@ class DraftChecks:
             self._loops.check_allowed(collector.name)
         return await self._checks.run_draft(collector)
 
-    def _desired(self, found: ManifestDraft, before: Desired | None) -> DesiredCollector:
+    async def _desired(self, found: ManifestDraft) -> DesiredCollector:
         """Return the collector as it would be desired. Raises EditRefused where it could not
         run."""
-        change = found.change
-        observed = self._controller.directory.imagined({str(change.path): change.after})
-        after = desire(
-            observed, before.good if before else {}, before.collectors if before else None
-        )
-        collector = after.collectors.get(change.name)
+        name = found.change.name
+        after = await self._manifests.desired_after(found)
+        collector = after.collectors.get(name)
         if collector is not None:
             return collector
-        invalid = after.invalid.get(change.name)
+        invalid = after.invalid.get(name)
         raise EditRefused(invalid.problem.message if invalid else "it could not run")
 
     def _is_running(self, draft: DesiredCollector) -> bool:

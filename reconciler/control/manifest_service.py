@@ -24,7 +24,7 @@ from reconciler.control.manifest_drafts import (
 )
 from reconciler.control.manifest_writing import (
     AppliedChange,
-    fresh_editor,
+    KnownManifests,
     is_writable,
     write_draft,
 )
@@ -41,10 +41,11 @@ from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.model.errors import CollectorError
 from reconciler.model.history import KEPT
 from reconciler.model.interfaces import Registry
-from reconciler.planning.desired_state import Desired, DesiredCollector
-from reconciler.planning.incremental import plan_after
+from reconciler.planning.desired_state import Desired, DesiredCollector, desire
+from reconciler.planning.incremental import desired_near
+from reconciler.planning.observed_manifests import ObservedManifests
 from reconciler.planning.plan_report import meaning_of, plan_as_data
-from reconciler.planning.reconcile_plan import Keep, Plan, Stop
+from reconciler.planning.reconcile_plan import Keep, Plan, Stop, plan
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class ManifestService:
         self._git_commit = git_commit
         self._threads = ThreadPool("manifests", 2)
         self._changing = asyncio.Lock()
+        self._known = KnownManifests(controller.directory.root)
 
     @property
     def directory(self) -> Path:
@@ -90,13 +92,11 @@ class ManifestService:
     def others(self, kind: str) -> list[ManifestSummary]:
         """Return the manifests of another kind than collectors, valid or not, as of the last look,
         by their names."""
-        files = self._controller.directory.manifests.records.values()
-        found = (one for file in files for one in file.result.named() if one.kind == kind)
-        return sorted(found, key=lambda one: one.name)
+        return self._controller.directory.of_kind(kind)
 
     async def declared(self, name: str) -> DeclaredManifest:
         """Return a collector's document as it is in its file now."""
-        return await self._threads.run(self._declared, name, self._controller.desired)
+        return await self._threads.run(lambda: declared_manifest(self._editor(name), name))
 
     async def propose(
         self, asked: ManifestChange, expected: Collection[str] | None = None
@@ -107,9 +107,7 @@ class ManifestService:
         name = found.change.name
         shown, remembered = Plan(), dict[str, int]()
         if not found.problem:
-            shown = await self._threads.run(
-                self._plan, found, self._controller.desired, self._loops.actual()
-            )
+            shown = await self._planned(found)
             histories = await self._threads.run(self._registry.histories, [name])
             remembered = {one: history.size for one, history in histories.items()}
         until = self._clock.now() + KEPT
@@ -172,16 +170,6 @@ class ManifestService:
             return AppliedChange(found)
         return await self._threads.run(write_draft, found, by, git_commit=self._git_commit)
 
-    def _declared(self, name: str, desired: Desired | None) -> DeclaredManifest:
-        """Return a collector's document. Look first into the file that is known to hold it."""
-        known = self._controller.directory.manifests
-        place = (desired.collectors.get(name) or desired.invalid.get(name)) if desired else None
-        if place is not None and place.file in known.records:
-            editor = fresh_editor(self.directory, known.only([place.file]), name)
-            if editor.places(name):
-                return declared_manifest(editor, name)
-        return declared_manifest(self._editor(name), name)
-
     async def _drafted(
         self, asked: ManifestChange, expected: Collection[str] | None
     ) -> ManifestDraft:
@@ -194,25 +182,49 @@ class ManifestService:
 
     def _editor(self, name: str | None = None) -> ManifestEditor:
         """Return the manifests as of the last look, and those of this collector as they are now."""
-        return fresh_editor(self.directory, self._controller.directory.manifests, name)
+        return self._known.editor(self._controller.directory.manifests, name)
 
-    def _plan(
-        self, found: ManifestDraft, desired: Desired | None, actual: Mapping[str, DesiredCollector]
-    ) -> Plan:
+    async def desired_after(self, found: ManifestDraft) -> Desired:
+        """Return what would be desired of a draft's collector, and of those that it concerns."""
+        return (await self._decided(found))[0]
+
+    async def _planned(self, found: ManifestDraft) -> Plan:
         """Return the plan for a draft, without the collectors that stay as they are."""
-        change, look = found.change, self._controller.look
-        observed = self._controller.directory.imagined({str(change.path): change.after})
-        if change.after is None or found.after is None:
-            observed = replace(observed, removed=frozenset({change.name}))
-        observed = replace(observed, ending=frozenset(actual))
-        whole = plan_after(observed, look.observed if look else None, desired, actual)
+        desired, actual = await self._decided(found)
         return Plan(
             tuple(
                 step
-                for step in whole.steps
-                if not isinstance(step, Keep) or step.name == change.name
+                for step in plan(desired, actual).steps
+                if not isinstance(step, Keep) or step.name == found.change.name
             )
         )
+
+    async def _decided(
+        self, found: ManifestDraft
+    ) -> tuple[Desired, Mapping[str, DesiredCollector]]:
+        """Return what would be desired after a draft, and what runs: of all collectors that it can
+        concern."""
+        observed, known = await self._threads.run(self._seen, found, self._controller.desired)
+        names = {name for kind, name in known.good if kind == "MailCollector"}
+        actual = self._loops.actual({*names, found.change.name})
+        observed = replace(observed, ending=frozenset(actual))
+        desired = await self._threads.run(desire, observed, known.good, known.collectors)
+        return desired, actual
+
+    def _seen(
+        self, found: ManifestDraft, desired: Desired | None
+    ) -> tuple[ObservedManifests, Desired]:
+        """Return what a look would find after a draft, and what is desired now."""
+        change, directory = found.change, self._controller.directory
+        known = desired or Desired({}, {}, {})
+        is_near = not known.rerouting and not known.renames
+        contents = {str(change.path): change.after}
+        observed = directory.imagined(contents, near=change.name if is_near else None)
+        if is_near:
+            known = desired_near(known, observed, change.name, directory.is_declared)
+        if change.after is None or found.after is None:
+            observed = replace(observed, removed=frozenset({change.name}))
+        return observed, known
 
     @asynccontextmanager
     async def keep_secret(self, name: str, text: str, by: str) -> AsyncIterator[str]:

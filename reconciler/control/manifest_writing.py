@@ -59,12 +59,27 @@ class AppliedChange(Struct, frozen=True):
     trouble: str = ""
 
 
-def fresh_editor(
-    directory: Path, manifests: ManifestSet[DeclaredFile], name: str | None
-) -> ManifestEditor:
-    """Return an editor over the manifests of a look, with this collector's files read anew."""
-    known = manifests.keeping(everything, lambda one: one.parsed)
-    editor = ManifestEditor(directory, manifests=known)
+class KnownManifests:
+    """Editors over the manifests of looks at a directory. What an editor knows of thousands of
+    files is made once for each look."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._last: tuple[ManifestSet[DeclaredFile], ManifestEditor] | None = None
+
+    def editor(self, manifests: ManifestSet[DeclaredFile], name: str | None) -> ManifestEditor:
+        """Return an editor over the manifests of a look, with this collector's files read anew.
+        May be called in any thread."""
+        last = self._last
+        if last is None or last[0] is not manifests:
+            parsed = manifests.keeping(everything, lambda one: one.parsed)
+            last = manifests, ManifestEditor(self._directory, manifests=parsed)
+            self._last = last
+        return _fresh(self._directory, last[1], name)
+
+
+def _fresh(directory: Path, editor: ManifestEditor, name: str | None) -> ManifestEditor:
+    known = editor.manifests
     now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)
     for path, _ in editor.places(name) if name is not None else ():
         record = known.records[str(path)]

@@ -27,7 +27,8 @@ from reconciler.manifests.manifest_files import (
     signature,
 )
 from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
-from reconciler.manifests.manifest_summary import are_alike
+from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
+from reconciler.manifests.summary_index import SummaryIndex
 from reconciler.model.manifest_policy import allowed, require_apart
 from reconciler.planning.observed_manifests import BrokenManifest, Key, ObservedManifests
 
@@ -77,6 +78,7 @@ class ManifestDirectory:
         require_apart(allowed(), self.root)
         self._allow_empty = allow_empty
         self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
+        self._index = self._set, SummaryIndex(())
         self._last: Look | None = None
         self._together: CrossFileResult | None = None
         """The result of the rules across files, of the last look."""
@@ -91,16 +93,32 @@ class ManifestDirectory:
         """The files of the last look. They may be read in any thread."""
         return self._set
 
-    def imagined(self, contents: Mapping[str, bytes | None]) -> ObservedManifests:
+    def is_declared(self, key: Key) -> bool:
+        """Return whether a manifest of this kind and name was there at the last look, valid or
+        not."""
+        return key in self._indexed()
+
+    def of_kind(self, kind: str) -> list[ManifestSummary]:
+        """Return the manifests of a kind, valid or not, as of the last look, by their names."""
+        return self._indexed().of_kind(kind)
+
+    def imagined(
+        self, contents: Mapping[str, bytes | None], *, near: str | None = None
+    ) -> ObservedManifests:
         """Return what a look would find with these contents of files (None: no file), and with
-        everything else as it was at the last look. May be called in any thread."""
-        before = self._set.records
+        everything else as it was at the last look. `near`: only what decides about this collector,
+        and about those in the same files. May be called in any thread."""
+        known = self._set
+        if near is not None:
+            beside = self._indexed().beside([("MailCollector", near)])
+            known = known.near({*contents, *beside})
+        before = known.records
         found: dict[str, _Record | Content] = {
             name: one for name, one in before.items() if contents.get(name, b"") is not None
         }
         found |= {name: Content(data) for name, data in contents.items() if data is not None}
-        files, last, together = self._set.refresh(found).records, self._last, self._together
-        if together is None or together.diagnostics or not _alike(before, files):
+        files, last, together = known.refresh(found).records, self._last, self._together
+        if near or together is None or together.diagnostics or not _alike(before, files):
             together = _together(files, hidden=self._hidden, only_errors=True)
         confirmed = (
             (last.observed.empty_confirmed, last.observed.reroute_confirmed)
@@ -108,6 +126,15 @@ class ManifestDirectory:
             else (False, False)
         )
         return _observed(files, together, frozenset(), confirmed=confirmed)[0]
+
+    def _indexed(self) -> SummaryIndex:
+        """Return the index of the files of the last look. It is made when it is first needed."""
+        known, index = self._index
+        if known is not self._set:
+            known = self._set
+            index = SummaryIndex((name, one.result) for name, one in known.records.items())
+            self._index = known, index
+        return index
 
     def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
         """Return what is there now. `everything`: read every file, whatever its signature. `only`:
@@ -151,7 +178,8 @@ class ManifestDirectory:
             and files.keys() == before.keys()
             and all(files[name] is before[name] for name in files)
         )
-        self._set = now
+        if not same:
+            self._set = now
         leaving: frozenset[Key] = frozenset()
         if self._leaving or not same:
             # keys() is a method of DeclaredFile, which is no mapping

@@ -10,7 +10,7 @@ read manifests this way; they differ in what they keep of a parsed file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -111,6 +111,18 @@ class ManifestSet(Generic[R]):
         other._templates = self._templates
         other.records = {name: self.records[name] for name in names}
         return other
+
+    def near(self, names: Collection[str]) -> ManifestSet[R]:
+        """Return these of the files that are there, and all that may hold templates."""
+        return self.only(
+            name
+            for name, record in self.records.items()
+            if name in names or record.alone is not None
+        )
+
+    def has_templates_of(self, other: ManifestSet[R]) -> bool:
+        """Return whether both have the same templates."""
+        return self._templates == other._templates
 
     def keeping(self, keep: Keep[S], of: Callable[[R], S]) -> ManifestSet[S]:
         """Return the same files with another part kept of each: `keep` of a parsed file, which is

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.planning.desired_state import Desired, DesiredCollector, desire, with_destination
-from reconciler.planning.observed_manifests import Declaration, ObservedManifests
-from reconciler.planning.reconcile_plan import Plan, plan, plan_some
+from reconciler.planning.desired_state import Desired, DesiredCollector, with_destination
+from reconciler.planning.observed_manifests import Declaration, Key, ObservedManifests
 from reconciler.planning.renames import changed_declarations, find_exchanges
 from reconciler.planning.version_choice import ChosenVersion, choose_destinations
 
@@ -54,17 +53,20 @@ def desire_incrementally(
     return Desired(collectors, before.invalid, good)
 
 
-def plan_after(
-    observed: ObservedManifests,
-    before: ObservedManifests | None,
-    desired: Desired | None,
-    actual: Mapping[str, DesiredCollector],
-) -> Plan:
-    """Return the plan for what would be observed: of the collectors that change, where that is all,
-    or else of every one. `before` is what was observed, with `desired` as the result."""
-    if desired is None or before is None:
-        return plan(desire(observed, {}), actual)
-    changed = changed_collectors(replace(before, ending=observed.ending), observed)
-    if changed is not None and (some := desire_incrementally(desired, observed, changed)):
-        return plan_some(some, actual, [found.name for found in changed])
-    return plan(desire(observed, desired.good, desired.collectors), actual)
+def desired_near(
+    desired: Desired, observed: ObservedManifests, name: str, is_declared: Callable[[Key], bool]
+) -> Desired:
+    """Return the part of what is desired that decides about a few collectors: `name`, and those in
+    `observed`. That is they themselves, the Destinations, and what is declared no longer
+    (`is_declared` tells) and may now have another name. It does for a desired state without a held
+    rerouting: that counts all collectors."""
+    near = {("MailCollector", name), *(one.key for one in observed.declarations)}
+    near |= {(one.kind, one.name) for one in observed.broken}
+    good = {
+        key: one
+        for key, one in desired.good.items()
+        if key[0] != "MailCollector" or key in near or not is_declared(key)
+    }
+    names = {name for kind, name in (*good, *near) if kind == "MailCollector"}
+    collectors = {one: desired.collectors[one] for one in names if one in desired.collectors}
+    return Desired(collectors, {}, good)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.planning.desired_state import desire
-from reconciler.planning.incremental import changed_collectors, desire_incrementally
-from reconciler.planning.observed_manifests import Declaration
-from tests.planning.build import collector, destination, observed, remembered
+from reconciler.planning.desired_state import Desired, desire
+from reconciler.planning.incremental import (
+    changed_collectors,
+    desire_incrementally,
+    desired_near,
+)
+from reconciler.planning.observed_manifests import Declaration, ObservedManifests
+from reconciler.planning.reconcile_plan import Step, plan
+from tests.planning.build import broken, collector, destination, observed, remembered
 
 A, B, LOCAL = collector("a"), collector("b"), destination("local")
 CHANGED = collector("b", title="Another")
@@ -84,3 +90,43 @@ def test_a_collector_that_cannot_run_or_is_new_is_looked_at_with_all() -> None:
     desired = desire(observed(A, B), {})
     for one in (collector("c"), collector("b", destination="nowhere")):
         assert desire_incrementally(desired, observed(A, one), [one]) is None
+
+
+GONE = collector("gone")
+DEFAULT = destination("local", default=True, maildir={"path": "mail/{local}"})
+RENAMED = collector(
+    "new", source=GONE.manifest.spec.model_dump(by_alias=True, exclude_unset=True)["source"]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "others"),
+    [
+        pytest.param("b", observed(CHANGED, DEFAULT), [A], id="changed"),
+        pytest.param("c", observed(collector("c"), DEFAULT), [A, B], id="one more"),
+        pytest.param("b", observed(DEFAULT, removed=frozenset({"b"})), [A], id="one less"),
+        pytest.param("b", observed(DEFAULT, broken=(broken("b"),)), [A], id="broken"),
+        pytest.param(
+            "new", observed(RENAMED, DEFAULT), [A, B], id="the account of one that is gone"
+        ),
+        pytest.param("b", observed(collector("b", destination="x"), DEFAULT), [A], id="nowhere"),
+    ],
+)
+def test_what_is_near_decides_as_everything_does(
+    name: str, near: ObservedManifests, others: list[Declaration]
+) -> None:
+    declared = observed(A, B, DEFAULT)
+    good = remembered(A, B, DEFAULT, *([GONE] if name == "new" else []))
+    before = desire(declared, good)
+    before = replace(before, good=good)
+    keys = {one.key for one in declared.declarations}
+    running = dict(before.collectors)
+
+    def step(known: Desired, seen: ObservedManifests) -> list[Step]:
+        after = desire(seen, known.good, known.collectors)
+        return [one for one in plan(after, running).steps if one.name == name]
+
+    few = desired_near(before, near, name, keys.__contains__)
+    everything = replace(near, declarations=(*others, *near.declarations))
+    assert step(few, near) == step(before, everything) != []
+    assert "a" not in few.collectors

@@ -8,13 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.planning.desired_state import Origin, desire
-from reconciler.planning.incremental import plan_after
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.planning.reconcile_plan import Keep, Plan, Replace, Start, Step, Stop, plan
 from tests.planning.build import collector, observed
 
 UNTIL = datetime(2027, 3, 1, 12, tzinfo=UTC)
-A, B, C = collector("a"), collector("b"), collector("c")
+A = collector("a")
 
 
 @pytest.mark.parametrize(
@@ -69,22 +68,3 @@ def test_why_a_collector_is_replaced(
     wanted = replace(desired.collectors["a"], origin=after)
     [step] = plan(replace(desired, collectors={"a": wanted}), {"a": running}).steps
     assert step == Replace("a", reason, (), ())
-
-
-@pytest.mark.parametrize("now", [(A, B, C), (A,), (B, A)], ids=["one more", "one less", "order"])
-def test_the_plan_after_any_change_is_the_plan_of_everything(now: tuple[object, ...]) -> None:
-    before = observed(A, B)
-    desired = desire(before, {})
-    seen = observed(*now)  # type: ignore[arg-type]  # the table's union
-    found = plan_after(seen, before, desired, desired.collectors)
-    assert found == plan(desire(seen, desired.good), desired.collectors)
-
-
-def test_the_plan_after_one_change_is_of_that_one() -> None:
-    before = observed(A, B)
-    desired = desire(before, {})
-    seen = observed(A, collector("b", enabled=False))
-    assert plan_after(seen, before, desired, desired.collectors).steps == (Stop("b", "disabled"),)
-    for known, as_known in ((None, desired), (before, None)):
-        steps = plan_after(seen, known, as_known, desired.collectors).steps
-        assert steps == (Keep("a", "unchanged"), Stop("b", "disabled"))

@@ -6,6 +6,7 @@ and only new errors count, so that older errors elsewhere do not prevent a chang
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,8 +22,9 @@ from reconciler.manifests.editing.atomic_files import replace_file
 from reconciler.manifests.editing.document_texts import DeclaredDocument, documents, header
 from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.loading import ParsedFile
-from reconciler.manifests.manifest_set import ManifestSet, load_set
+from reconciler.manifests.manifest_set import FileRecord, ManifestSet, load_set
 from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
+from reconciler.manifests.summary_index import SummaryIndex
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
@@ -90,13 +92,22 @@ class ManifestEditor:
         self.directory = directory
         self._set = manifests or _read(directory, allow_inline_secrets=allow_inline_secrets)
 
+    @property
+    def manifests(self) -> ManifestSet[ParsedFile]:
+        """The manifests of the directory."""
+        return self._set
+
     def names(self) -> list[str]:
         """Return the names of all declared collectors, valid or not."""
-        return sorted({one.name for _, one in self._collectors()})
+        return sorted({one.name for one in self._index.of_kind(KIND)})
 
     def places(self, name: str) -> list[tuple[Path, ManifestSummary]]:
         """Return where a collector is declared: nowhere, once, or several times by mistake."""
-        return [(Path(path), one) for path, one in self._collectors() if one.name == name]
+        return [(Path(path), one) for path, one in self._index.places(KIND, name)]
+
+    @functools.cached_property
+    def _index(self) -> SummaryIndex:
+        return SummaryIndex((path, record.result) for path, record in self._set.records.items())
 
     def declared(self, name: str) -> DeclaredDocument:
         """Return the document of a collector.
@@ -185,13 +196,15 @@ class ManifestEditor:
             after = found.with_own(
                 header(found.own, found.text[found.end :]) if found.start == 0 else ""
             )
-        return FileChange(name, found.path, found.data, after, last=self.names() == [name])
+        return FileChange(
+            name, found.path, found.data, after, last=not self._index.has_other(KIND, name)
+        )
 
     def require_valid(self, path: Path, data: bytes, name: str) -> None:
         """Raise EditRefused unless the content is valid at `path` and declares `name`."""
-        changed = self._set.overlay({str(path): data})
+        before, changed = self._overlaid({str(path): data})
         after = changed.records[str(path)].result
-        errors = self._new_errors(changed)
+        errors = self._new_errors(before, changed)
         if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
             errors = [found for found in after.diagnostics if found.is_error]
             if not errors:
@@ -202,26 +215,41 @@ class ManifestEditor:
     def require_all_valid(self, contents: Mapping[Path, bytes]) -> None:
         """Raise EditRefused unless these files are valid in the directory."""
         errors = self._new_errors(
-            self._set.overlay({str(path): data for path, data in contents.items()})
+            *self._overlaid({str(path): data for path, data in contents.items()})
         )
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)
 
-    def _new_errors(self, after: ManifestSet[ParsedFile]) -> list[Diagnostic]:
-        """Return the errors of `after` that do not exist yet."""
-        old, new = self._set.records, after.records
+    def _overlaid(
+        self, contents: Mapping[str, bytes]
+    ) -> tuple[ManifestSet[ParsedFile], ManifestSet[ParsedFile]]:
+        """Return the files before and after a change: all that it can concern."""
+        before = self._set.near(contents)
+        after = before.overlay(contents)
+        if after.has_templates_of(before):
+            return before, after
+        return self._set, self._set.overlay(contents)
+
+    def _new_errors(
+        self, before: ManifestSet[ParsedFile], after: ManifestSet[ParsedFile]
+    ) -> list[Diagnostic]:
+        """Return the errors of `after` that are not in `before`."""
+        old, new = before.records, after.records
         names = [name for name in {**old, **new} if old.get(name) is not new.get(name)]
         then = [old[name].result for name in names if name in old]
         now = [new[name].result for name in names if name in new]
         known, found = _errors(then), _errors(now)
+        concerned = [*_named(then), *_named(now)]
         if not are_alike(_named(then), _named(now)):
-            known += _errors_across(self._set)
-            found += _errors_across(after)
-        before = Counter(map(_identity, known))
+            others = self._beside(concerned).keys() - set(names)
+            same = [self._set.records[name].result for name in others]
+            known += _errors_across([*same, *then])
+            found += _errors_across([*same, *now])
+        left = Counter(map(_identity, known))
         errors = []
         for one in found:
-            before[_identity(one)] -= 1
-            if before[_identity(one)] < 0:
+            left[_identity(one)] -= 1
+            if left[_identity(one)] < 0:
                 errors.append(one)
         return errors
 
@@ -229,13 +257,12 @@ class ManifestEditor:
         parsed = self._set.records[str(path)].result
         return [found for found in parsed.diagnostics if found.is_error]
 
-    def _collectors(self) -> Iterable[tuple[str, ManifestSummary]]:
-        return (
-            (path, one)
-            for path, record in self._set.records.items()
-            for one in record.result.named()
-            if one.kind == KIND
-        )
+    def _beside(self, concerned: Iterable[ManifestSummary]) -> Mapping[str, FileRecord[ParsedFile]]:
+        """Return the files in which errors can come and go with these manifests."""
+        identities = {(one.kind, one.name) for one in concerned}
+        if any(kind != KIND for kind, _ in identities):
+            return self._set.records
+        return self._set.only(self._index.beside(identities)).records
 
 
 def _read(directory: Path, *, allow_inline_secrets: bool) -> ManifestSet[ParsedFile]:
@@ -251,8 +278,8 @@ def _named(every: Iterable[ParsedFile]) -> Iterable[ManifestSummary]:
     return (one for file in every for one in file.named())
 
 
-def _errors_across(manifests: ManifestSet[ParsedFile]) -> Iterable[Diagnostic]:
-    diagnostics = check_across_files(manifests.results, only_errors=True).diagnostics
+def _errors_across(files: Iterable[ParsedFile]) -> Iterable[Diagnostic]:
+    diagnostics = check_across_files(files, only_errors=True).diagnostics
     return (found for found in diagnostics if found.is_error)
 
 
