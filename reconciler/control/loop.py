@@ -26,7 +26,7 @@ from reconciler.control.loop_state import (
     LoopState,
     check_transition,
 )
-from reconciler.control.push_listener import PushListener
+from reconciler.control.push_listener import NO_PUSH, PushListener
 from reconciler.control.session_request import SessionResult
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -38,6 +38,26 @@ _DEFECT = Failure(INTERNAL_ERROR, "a defect of mailcollector, please report it w
 class Loop:
     """The loop of one collector. It is level-triggered: `replace` and `stop` say what is wanted,
     and the loop gets there when its session is over."""
+
+    __slots__ = (
+        "_awaiting_first",
+        "_backoff",
+        "_clock",
+        "_due",
+        "_due_times",
+        "_next_version",
+        "_push",
+        "_quiet_times",
+        "_requests",
+        "_services",
+        "_session",
+        "_started_at",
+        "_state",
+        "_stopping",
+        "_ticket",
+        "_timer",
+        "_version",
+    )
 
     def __init__(
         self, version: CollectorVersion, retry: Retry | None, services: LoopServices
@@ -55,7 +75,7 @@ class Loop:
         """Those who asked for a session and wait for its report."""
         # the next session
         self._backoff = LoopBackoff(version.collector, retry, services.clock, services.stamp)
-        self._push = PushListener(self.name, services.open_push, self._call_session)
+        self._push = self._push_for(version.collector, NO_PUSH)
         self._due_times = self._join(version.collector)
         self._due: float | None = None
         """When the next session is due. It is kept while a session runs and in quiet times."""
@@ -264,12 +284,19 @@ class Loop:
     def _adopt(self, version: CollectorVersion, delay: float) -> None:
         """Run another version from now on. No session runs."""
         self._push.reset()
+        self._push = self._push_for(version.collector, self._push)
         self._version, self._next_version = version, None
         self._backoff.collector = version.collector
         self._due_times = self._join(version.collector)
         self._started_at = self._clock.now()
         self._awaiting_first = True
         self.start(delay)
+
+    def _push_for(self, collector: DesiredCollector, before: PushListener) -> PushListener:
+        """Return the listener that was there before, or the first one that is needed."""
+        if before is not NO_PUSH or not collector.effective.collect.push:
+            return before
+        return PushListener(self.name, self._services.open_push, self._call_session)
 
     def _join(self, collector: DesiredCollector) -> DueTimes:
         """Tell the admission where this collector has its mail."""

@@ -186,6 +186,10 @@ class PushListener:
             self._timer = None
 
 
+NO_PUSH = PushListener("", None, lambda _: None)
+"""Listens to nothing: for the many collectors that want no push."""
+
+
 def _renewal() -> float:
     """Return the seconds until the next request: by chance, so that connections that begin
     together part."""
