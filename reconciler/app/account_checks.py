@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from reconciler.app.adapters import open_destination, open_source
+from reconciler.app.adapters import open_destination, open_source, utc_now
 from reconciler.app.login_secrets import LoginSecrets
-from reconciler.app.session_assembly import task
+from reconciler.app.session_assembly import dialogue_of, task
 from reconciler.collect.account_check import Check
+from reconciler.control.check_requests import as_session
+from reconciler.control.dialogue_shelf import DialogueShelf
 from reconciler.control.session_control import SessionControl
 from reconciler.ledger import SqlLedger
 from reconciler.model.interfaces import Source
@@ -15,15 +17,24 @@ from reconciler.model.secret import Secret
 from reconciler.model.settings import Settings
 from reconciler.model.status import CheckReport
 from reconciler.planning.desired_state import DesiredCollector
+from reconciler.wire.transcript import Transcript
 
 
 class AccountChecks:
     """Checks accounts of collectors. `ledger` is None if there is none yet."""
 
-    def __init__(self, settings: Settings, ledger: SqlLedger | None, tokens: LoginSecrets) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: SqlLedger | None,
+        tokens: LoginSecrets,
+        dialogues: DialogueShelf | None = None,
+    ) -> None:
+        """`dialogues`: where what is said is kept."""
         self._settings = settings
         self._ledger = ledger
         self._tokens = tokens
+        self._dialogues = dialogues
 
     def run(
         self, collector: DesiredCollector, control: SessionControl | None = None
@@ -46,7 +57,8 @@ class AccountChecks:
         self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
     ) -> CheckReport:
         """Run the check once; append what was logged in with to `secrets`."""
-        destination = open_destination(collector, self._settings, self._ledger)
+        started, transcript = utc_now(), Transcript()
+        destination = open_destination(collector, self._settings, self._ledger, transcript)
         spec = collector.effective.source
 
         def secret() -> Secret:
@@ -58,7 +70,7 @@ class AccountChecks:
 
         def opened() -> Source:
             source = open_source(
-                spec, secret(), self._settings, control.entered, control.another_login
+                spec, secret(), self._settings, control.entered, control.another_login, transcript
             )
 
             def break_off() -> None:
@@ -71,4 +83,7 @@ class AccountChecks:
         check = Check(task(collector, destination), self._ledger)
         report = check.run(secret, opened, destination.check)
         control.failure = check.failure
+        if self._dialogues is not None:
+            said = dialogue_of(transcript, as_session(check.failure), started, "check")
+            self._dialogues.keep(collector.name, said)
         return report

@@ -20,6 +20,7 @@ from reconciler.secrets import read_secret
 from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.confined_files import require_within
 from reconciler.wire.connection_limits import Limits
+from reconciler.wire.transcript import Transcript
 
 _ACCOUNTS = AccountMemories()
 """What this process has learnt of how accounts are logged in to."""
@@ -31,22 +32,28 @@ def open_source(
     settings: Settings,
     entered: Callable[[], None] = lambda: None,
     login: Callable[[], None] = lambda: None,
+    transcript: Transcript | None = None,
 ) -> Source:
     """Open the source of mail. `entered` is called when the server has accepted the login, `login`
-    before the source logs in once more by itself."""
+    before the source logs in once more by itself. `transcript` keeps what is said."""
     if spec.protocol == "imap":
         # IMAPClient is slow to import
         from reconciler.sources.imap import open_imap  # noqa: PLC0415
         from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
 
         imap = open_imap(
-            spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
+            spec,
+            secret,
+            limits_for(spec),
+            _ACCOUNTS,
+            ClientIdentity(settings.support_address),
+            transcript,
         )
         imap.entered, imap.another_login = entered, login
         return imap
     from reconciler.sources.pop3 import open_pop3  # noqa: PLC0415  # many have IMAP only
 
-    pop3 = open_pop3(spec, secret, limits_for(spec), _ACCOUNTS)
+    pop3 = open_pop3(spec, secret, limits_for(spec), _ACCOUNTS, transcript)
     pop3.entered, pop3.another_login = entered, login
     return pop3
 
@@ -83,9 +90,13 @@ class CollectorMounts:
 
 
 def open_destination(
-    collector: DesiredCollector, settings: Settings, ledger: SqlLedger | None
+    collector: DesiredCollector,
+    settings: Settings,
+    ledger: SqlLedger | None,
+    transcript: Transcript | None = None,
 ) -> MailDestination[Any]:
-    """Open the destination of a collector's mail, for one session."""
+    """Open the destination of a collector's mail, for one session. `transcript` keeps what is
+    said."""
     path = maildir_path(collector, settings)
     if path is not None:
         if collector.destination is not None:
@@ -102,7 +113,7 @@ def open_destination(
         # most have Maildirs
         from reconciler.destinations.lmtp import lmtp_destination, lmtp_endpoint  # noqa: PLC0415
 
-        return lmtp_destination(lmtp_endpoint(spec.lmtp))
+        return lmtp_destination(lmtp_endpoint(spec.lmtp), transcript=transcript)
     # the same
     from reconciler.destinations.smtp import SmtpLogin, smtp_destination, smtp_endpoint  # noqa: PLC0415
 
@@ -113,7 +124,7 @@ def open_destination(
         if smtp.username and password
         else None
     )
-    return smtp_destination(smtp_endpoint(smtp), login)
+    return smtp_destination(smtp_endpoint(smtp), login, transcript=transcript)
 
 
 def maildir_path(collector: DesiredCollector, settings: Settings) -> str | None:

@@ -14,7 +14,7 @@ from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.mailbox_owners import MailboxOwners
 from reconciler.app.parked_routing import ParkedRouting
 from reconciler.app.process_setup import raise_file_limit
-from reconciler.app.session_assembly import SessionRunner, limits_of
+from reconciler.app.session_assembly import SessionRunner, dialogue_shelf, limits_of
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
 from reconciler.control.daemon import Parts, run_daemon
@@ -44,11 +44,13 @@ def _parts(
         async with served(control, settings, directory):
             yield
 
+    dialogues = dialogue_shelf(settings, ends=False)
+    dialogues.forget_old()
     return Parts(
         ledger,
-        SessionRunner(settings, ledger, tokens).run,
+        SessionRunner(settings, ledger, tokens, dialogues).run,
         backoff.decide,
-        AccountChecks(settings, ledger, tokens).run,
+        AccountChecks(settings, ledger, tokens, dialogues).run,
         web,
         settings.max_sessions,
         limits_of(settings),
@@ -60,4 +62,5 @@ def _parts(
         settings.git_commit,
         MailboxOwners(settings),
         ParkedRouting(settings, ledger, tokens).explain,
+        dialogues.dialogues,
     )

@@ -17,6 +17,8 @@ from reconciler.collect.routing import own_address, route
 from reconciler.collect.session import Session as CollectSession
 from reconciler.collect.session_context import Task
 from reconciler.control.admission import Admission
+from reconciler.control.dialogue_files import DIRECTORY, DialogueFiles
+from reconciler.control.dialogue_shelf import DialogueShelf
 from reconciler.control.host_limits import LimitsOf, limits
 from reconciler.control.one_session_each import OneSessionEach
 from reconciler.control.session_control import SessionControl
@@ -27,18 +29,23 @@ from reconciler.model.interfaces import MailDestination
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.routing_answer import Routing
 from reconciler.model.secret import Secret, redact
+from reconciler.model.session_dialogue import SessionDialogue
 from reconciler.model.settings import Settings
 from reconciler.model.spec import octets
 from reconciler.planning.desired_state import DesiredCollector
+from reconciler.wire.transcript import Transcript
 
 
 class SessionRunner:
     """Runs sessions of any collector, from any thread."""
 
-    def __init__(self, settings: Settings, ledger: SqlLedger, tokens: LoginSecrets) -> None:
+    def __init__(
+        self, settings: Settings, ledger: SqlLedger, tokens: LoginSecrets, dialogues: DialogueShelf
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._tokens = tokens
+        self._dialogues = dialogues
 
     def run(self, collector: DesiredCollector, control: SessionControl) -> SessionReport:
         """Run one session and record it in the ledger. Raises only LedgerUnavailable, and
@@ -69,7 +76,19 @@ class SessionRunner:
     def _attempt(
         self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
     ) -> SessionReport:
-        """Run one attempt; append what was logged in with to `secrets`."""
+        """Run one attempt, and keep its dialogue; append what was logged in with to `secrets`."""
+        started, transcript = utc_now(), Transcript()
+        report = self._tried(collector, control, secrets, transcript)
+        self._dialogues.keep(collector.name, dialogue_of(transcript, report, started))
+        return report
+
+    def _tried(
+        self,
+        collector: DesiredCollector,
+        control: SessionControl,
+        secrets: list[Secret],
+        transcript: Transcript,
+    ) -> SessionReport:
         started = utc_now()
         try:
             with control.elsewhere():
@@ -80,8 +99,9 @@ class SessionRunner:
                 self._settings,
                 control.entered,
                 control.another_login,
+                transcript,
             )
-            destination = open_destination(collector, self._settings, self._ledger)
+            destination = open_destination(collector, self._settings, self._ledger, transcript)
 
             def break_off() -> None:
                 source.abort()
@@ -132,11 +152,32 @@ def task(collector: DesiredCollector, destination: MailDestination[Any]) -> Task
     )
 
 
+def dialogue_of(
+    transcript: Transcript, report: SessionReport, started: datetime, what: str = "session"
+) -> SessionDialogue:
+    """Return what was said in a session or a check that ended with this report."""
+    error = report.error
+    return SessionDialogue(
+        what,
+        started,
+        report.finished_at,
+        report.outcome.value,
+        error.reason if error else "",
+        error.message if error else "",
+        tuple(transcript.lines()),
+    )
+
+
 def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport:
     """Remove secrets that an adapter may have put into a text (hazard S1)."""
     notes = tuple(redact(note, secrets) for note in report.notes)
     error = report.error and replace(report.error, message=redact(report.error.message, secrets))
     return replace(report, notes=notes, error=error)
+
+
+def dialogue_shelf(settings: Settings, *, ends: bool) -> DialogueShelf:
+    """Return where dialogues are kept. `ends`: the process ends after its sessions."""
+    return DialogueShelf(DialogueFiles(settings.state_dir / DIRECTORY), ends=ends)
 
 
 @contextmanager
@@ -145,7 +186,7 @@ def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[
     collectors."""
     with LoginSecrets() as tokens:
         pool = SessionPool(
-            SessionRunner(settings, ledger, tokens).run,
+            SessionRunner(settings, ledger, tokens, dialogue_shelf(settings, ends=True)).run,
             backoff.decide,
             ledger,
             settings.max_sessions,

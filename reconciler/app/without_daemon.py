@@ -16,11 +16,12 @@ from reconciler.app.adapters import (
 )
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.process_setup import forbid_core_dumps
-from reconciler.app.session_assembly import one_each, task
+from reconciler.app.session_assembly import dialogue_shelf, one_each, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
 from reconciler.control.decision_recorder import decide_once
+from reconciler.control.due_deletions import due_deletions, mode_of
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import (
     Proposal,
@@ -44,6 +45,7 @@ from reconciler.model.fsck_findings import FsckFinding
 from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
+from reconciler.model.session_dialogue import SessionDialogue
 from reconciler.model.settings import Settings
 from reconciler.model.status import (
     CheckReport,
@@ -72,17 +74,20 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
         }[name]
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None
+        sessions = tuple(map(ShownSession.of, ledger.sessions(name))) if ledger and history else ()
+        kept_back = ledger.kept_back(name) if ledger else 0
         return Description(
             collector=shown,
-            sessions=tuple(map(ShownSession.of, ledger.sessions(name)))
-            if ledger and history
-            else (),
+            sessions=sessions,
             parked=tuple(map(show_parked, ledger.parked(name))) if ledger and history else (),
             failing=tuple(map(show_failing, ledger.failing(name))) if ledger and history else (),
             history_size=history.size if history else 0,
             epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=declared.source,
+            due_deletions=due_deletions(
+                mode_of(shown), sessions, history.size if history else 0, kept_back
+            ),
         )
 
 
@@ -140,13 +145,19 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
         if refused is not None:
             return not_tried(name, refused, f"not tried: {refused.message}")
         control = SessionControl()
-        report = AccountChecks(settings, ledger, tokens).run(collector, control)
+        shelf = dialogue_shelf(settings, ends=True) if ledger else None
+        report = AccountChecks(settings, ledger, tokens, shelf).run(collector, control)
     if history is not None and not control.failed_elsewhere:
         with closing(
             open_ledger(settings.state_url)
         ) as ledger:  # its lease stays whose it is: perhaps sessions run
             learn(ledger, collector, as_session(control.failure), before, secret_stamp, utc_now())
     return report
+
+
+def dialogues(settings: Settings, name: str) -> Sequence[SessionDialogue]:
+    """Return what was said in the last sessions, as far as it is in files."""
+    return dialogue_shelf(settings, ends=True).dialogues(name)
 
 
 def fsck(settings: Settings, directory: Path, *, fix: bool) -> list[FsckFinding]:

@@ -25,6 +25,7 @@ VERBS = {
     "plan": "Show what a change of the manifests would do.",
     "get": "List the collectors and how they fare.",
     "describe": "Tell everything about one collector.",
+    "logs": "Tell how the last sessions went, and what was said on the wire.",
     "add": "Declare a new collector.",
     "edit": "Change a collector's manifest.",
     "remove": "Remove a collector's manifest.",
@@ -82,9 +83,8 @@ _MEANT = {
     "healthcheck": "health",
     "alive": "health",
     "help": "--help",
-    "log": "describe",
-    "logs": "describe",
-    "history": "describe",
+    "log": "logs",
+    "history": "logs",
 }
 """What other programs call our verbs."""
 

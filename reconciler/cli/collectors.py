@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
     from typing import Self
 
     from reconciler.model.outcomes import Cleared
+    from reconciler.model.shown_dialogue import ShownDialogue
     from reconciler.model.status import CheckReport, Description, ShownCollector, ShownSession
 
     OnProgress = Callable[[str, ShownSession], None]
@@ -43,6 +44,9 @@ class Collectors(Protocol):
 
     def description(self, name: str) -> Description:
         """Return everything that is known of one collector."""
+
+    def dialogues(self, name: str) -> Sequence[ShownDialogue]:
+        """Return what was said in the last sessions, the newest first."""
 
     def request(self, name: str, *, force: bool) -> None:
         """Ask the daemon for a session; do not wait for it."""

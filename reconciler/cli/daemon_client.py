@@ -21,6 +21,7 @@ from reconciler.model.in_force import InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
+from reconciler.model.shown_dialogue import ShownDialogue, ShownDialogues
 from reconciler.model.status import (
     CheckReport,
     Description,
@@ -114,6 +115,9 @@ class DaemonClient:
             return Description.model_validate(
                 {key: value for key, value in answer.items() if key in known}
             )
+
+    def dialogues(self, name: str) -> Sequence[ShownDialogue]:
+        return self._model(ShownDialogues, "GET", f"{self._collector(name)}/dialogue").items
 
     def request(self, name: str, *, force: bool) -> None:
         self._asked("POST", f"{self._collector(name)}/collect", params=_flags(force=force))

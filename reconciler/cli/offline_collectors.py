@@ -17,6 +17,7 @@ from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
+from reconciler.model.shown_dialogue import ShownDialogue
 from reconciler.model.status import CheckReport, Description, ShownCollector
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class OfflineCollectors:
     def description(self, name: str) -> Description:
         self._require(name)
         return without_daemon.description(self._settings, self._directory, name)
+
+    def dialogues(self, name: str) -> Sequence[ShownDialogue]:
+        self._require(name)
+        found = without_daemon.dialogues(self._settings, name)
+        return tuple(map(ShownDialogue.of, found))
 
     def request(self, name: str, *, force: bool) -> None:  # noqa: ARG002  # as the interface has it
         raise DaemonUnreachable(

@@ -9,6 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from reconciler.model.outcomes import Outcome, SessionReport
+from reconciler.model.status import ShownEvent
 from reconciler.planning.reconcile_plan import Hold, Keep, Step
 
 ENTRIES = 20
@@ -29,6 +30,13 @@ class DiaryEntry(Struct, frozen=True):
     def is_like(self, other: DiaryEntry) -> bool:
         """Return whether both report the same."""
         return (self.what, self.reason) == (other.what, other.reason)
+
+
+def show_event(entry: DiaryEntry) -> ShownEvent:
+    """Return an entry as it is shown."""
+    return ShownEvent(
+        at=entry.at, what=entry.what, reason=entry.reason, count=entry.count, times=entry.times
+    )
 
 
 class CollectorDiary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts
 from reconciler.control.check_requests import CheckRequests, reported
-from reconciler.control.collector_diary import DiaryEntry
+from reconciler.control.collector_diary import DiaryEntry, show_event
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, of_states, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
 from reconciler.control.draft_checks import DraftChecks
+from reconciler.control.due_deletions import due_deletions, mode_of
 from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
@@ -43,6 +44,7 @@ from reconciler.model.interfaces import Registry
 from reconciler.model.outcomes import Cleared, SessionReport
 from reconciler.model.routing_answer import Routing
 from reconciler.model.selectors import Selector
+from reconciler.model.session_dialogue import SessionDialogue
 from reconciler.model.status import (
     CheckReport,
     Description,
@@ -55,6 +57,8 @@ from reconciler.planning.plan_preview import describe_in_force
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.planning.reconcile_plan import Plan, plan
 
+Dialogues = Callable[[str], Sequence[SessionDialogue]]
+"""Returns what was said in a collector's last sessions, the newest first. Blocking."""
 SILENCE = 3 * RELIST
 """Seconds without a turn after which the control loop counts as stuck."""
 _AT_ONCE = 1000
@@ -107,6 +111,8 @@ class ControlService:
         """Keeps what owners give for their mailboxes; None where that is not possible."""
         self.routings: RoutingRequests | None = None
         """Explains parked messages; None where that is not possible."""
+        self.dialogues: Dialogues | None = None
+        """Reads dialogues; None where they are not kept."""
         self.started_at = clock.now()
         self._started = clock.monotonic()
 
@@ -199,22 +205,32 @@ class ControlService:
         last = await self._asking.run(self._registry.sessions, name, sessions)
         kept = await self._asking.run(self._registry.parked, name)
         failed = await self._asking.run(self._registry.failing, name)
+        kept_back = await self._asking.run(self._registry.kept_back, name)
         history, desired = histories.get(name), self._board.desired(name)
+        shown = tuple(map(ShownSession.of, last))
+        remembered = history.size if history else 0
         return Description(
             collector=found,
-            sessions=tuple(map(ShownSession.of, last)),
+            sessions=shown,
             parked=tuple(map(show_parked, kept)),
             failing=tuple(map(show_failing, failed)),
-            history_size=history.size if history else 0,
+            history_size=remembered,
             epoch=history.declared.epoch if history else 0,
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=desired.source if desired else None,
+            due_deletions=due_deletions(mode_of(found), shown, remembered, kept_back),
+            events=tuple(map(show_event, self._board.diary.entries(name))),
         )
 
     def activity(self, name: str) -> CollectorActivity:
         """Return what a collector does now, and what happened to it since the daemon started."""
         self._known(name)
         return CollectorActivity(self._loops.is_busy(name), self._board.diary.entries(name))
+
+    async def dialogue(self, name: str) -> Sequence[SessionDialogue]:
+        """Return what was said in the last sessions and checks, the newest first."""
+        self._known(name)
+        return () if self.dialogues is None else await self._asking.run(self.dialogues, name)
 
     async def effective(self, name: str) -> Sequence[EffectiveLine]:
         """Return the lines of its effective spec; none where no version of it can be used."""

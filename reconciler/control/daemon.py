@@ -17,7 +17,7 @@ from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import Check, CheckRequests
 from reconciler.control.contained_defects import ContainedDefects
-from reconciler.control.control_service import ControlService
+from reconciler.control.control_service import ControlService, Dialogues
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, preset
@@ -72,6 +72,7 @@ class Parts(Struct, frozen=True):
     git_commit: bool = False
     gives_access: GivesAccess | None = None
     explain: Explain | None = None
+    dialogues: Dialogues | None = None
 
 
 async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None] = os._exit) -> int:
@@ -118,6 +119,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         control.access = AccessRequests(parts.gives_access, lambda: controller.desired)
     if parts.explain is not None:
         control.routings = RoutingRequests(parts.explain, admission, loops)
+    control.dialogues = parts.dialogues
     control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(

@@ -7,6 +7,7 @@ from reconciler.destinations.transfer.transfer_dialogue import LIMITS, LMTP, Tra
 from reconciler.model.spec import LmtpSpec
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.transcript import Transcript
 
 
 def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
@@ -18,6 +19,9 @@ def lmtp_endpoint(spec: LmtpSpec) -> Endpoint:
     return Endpoint(spec.host, spec.port, "none", role="destinations")
 
 
-def lmtp_destination(endpoint: Endpoint, limits: Limits = LIMITS) -> MailSystem:
-    """Return an LMTP server as the destination of one session. It connects when first needed."""
-    return MailSystem(lambda: TransferDialogue(LMTP, endpoint, limits))
+def lmtp_destination(
+    endpoint: Endpoint, limits: Limits = LIMITS, transcript: Transcript | None = None
+) -> MailSystem:
+    """Return an LMTP server as the destination of one session. It connects when first needed. What
+    is said is kept in `transcript`."""
+    return MailSystem(lambda: TransferDialogue(LMTP, endpoint, limits, transcript))

@@ -18,6 +18,7 @@ from reconciler.model.spec import SmtpSpec
 from reconciler.wire import sasl
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.transcript import Transcript
 
 _LOGGED_IN = 235
 _NOT_UNDERSTOOD = (500, 501)
@@ -38,12 +39,15 @@ def smtp_endpoint(spec: SmtpSpec) -> Endpoint:
 
 
 def smtp_destination(
-    endpoint: Endpoint, login: SmtpLogin | None = None, limits: Limits = LIMITS
+    endpoint: Endpoint,
+    login: SmtpLogin | None = None,
+    limits: Limits = LIMITS,
+    transcript: Transcript | None = None,
 ) -> MailSystem:
     """Return an SMTP server as the destination of one session. It connects when first needed.
-    Certificates are always verified (`wire.tls`)."""
+    Certificates are always verified (`wire.tls`). What is said is kept in `transcript`."""
     return MailSystem(
-        lambda: TransferDialogue(SMTP, endpoint, limits),
+        lambda: TransferDialogue(SMTP, endpoint, limits, transcript),
         lambda dialogue: _make_ready(dialogue, endpoint, login),
     )
 
@@ -67,7 +71,7 @@ def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin
             )
         password = login.password()
         plain = _encoded(sasl.plain(login.username, password))
-        dialogue.secrets = (password, Secret(plain))
+        dialogue.hide(password, Secret(plain))
         reply = _log_in(dialogue, plain, login.username, password)
         if reply.code != _LOGGED_IN:
             raise DestinationUnavailable(

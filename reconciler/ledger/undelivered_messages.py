@@ -1,11 +1,12 @@
-"""Messages that were not collected: parked ones, and those whose last attempt failed."""
+"""Messages that were not collected: parked ones, and those whose last attempt failed. And those
+that were collected, and are kept on the server because they are doubtful."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import null, select, update
+from sqlalchemy import func, null, select, update
 
 from reconciler.ledger.tables import NOTABLE, collectors, folders, messages
 from reconciler.ledger.transactions import Transactions
@@ -13,12 +14,13 @@ from reconciler.model.history import FailedMessage, ParkedMessage
 from reconciler.model.outcomes import MessageState
 
 _PARKED = (MessageState.PARKED, MessageState.PAUSED)
+_COLLECTED = (MessageState.COLLECTED, MessageState.PRESUMED)
 _FAILING = (MessageState.FAILED, MessageState.UNFETCHED, MessageState.SUSPECT)
 
 
 class UndeliveredMessages(Transactions):
-    """Implements the parts of `model.interfaces.Registry` about messages that were not
-    collected."""
+    """Implements the parts of `model.interfaces.Registry` about messages that people should know
+    of."""
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         """Return the parked messages that are still on the server, oldest first."""
@@ -73,6 +75,24 @@ class UndeliveredMessages(Transactions):
         )
         with self.reading() as connection:
             return [FailedMessage(**row) for row in connection.execute(found).mappings()]
+
+    def kept_back(self, name: str) -> int:
+        """Return how many messages were collected and have a reason why they are not deleted."""
+        found = (
+            select(func.count())
+            .select_from(messages)
+            .join(folders, folders.c.id == messages.c.folder_id)
+            .join(collectors, _current())
+            .where(
+                collectors.c.name == name,
+                NOTABLE,
+                messages.c.state.in_(_COLLECTED),
+                messages.c.reason != "",
+                messages.c.deleted_at.is_(None),
+            )
+        )
+        with self.reading() as connection:
+            return int(connection.execute(found).scalar_one())
 
     def unpark(self, name: str) -> int:
         """Make parked messages failed ones without an attempt, so that the next session tries them.

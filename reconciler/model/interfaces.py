@@ -352,6 +352,10 @@ class Registry(Protocol):
     def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
         """Return the failed messages of the current epoch that will be retried, oldest first."""
 
+    def kept_back(self, name: str) -> int:
+        """Return the number of messages of the current epoch that were collected and must not be
+        deleted on the server, because they are doubtful."""
+
     def unpark(self, name: str) -> int:
         """Release parked messages and those for which a receiver asked us to wait, because the
         manifest or the destination changed. Return their number."""

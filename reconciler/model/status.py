@@ -196,6 +196,21 @@ class ShownAlert(Shown):
         return cls(text=alert.text, at=alert.at)
 
 
+class ShownEvent(Shown):
+    """Something that happened to a collector since the daemon started.
+
+    Where the same happened `times` times in a row, `at` is the last time. `what` is start, replace,
+    stop, hold, nothing-new, collected, failed, interrupted or recovered. `count` are collected
+    messages.
+    """
+
+    at: Time
+    what: str
+    reason: str = ""
+    count: int = 0
+    times: int = 1
+
+
 class Description(Shown):
     """The details of a collector for `describe`."""
 
@@ -211,6 +226,11 @@ class Description(Shown):
     """Messages that failed and are not parked."""
     alerts: tuple[ShownAlert, ...] = ()
     """The server's last alerts, newest first."""
+    due_deletions: int | None = None
+    """Messages that were collected, and that the next session would delete on the server; None
+    where that is not known, or where the mode deletes nothing."""
+    events: tuple[ShownEvent, ...] = ()
+    """What happened to it since the daemon started, newest first."""
 
 
 class CheckStep(Shown):

@@ -19,6 +19,7 @@ from reconciler.web.access.request_log import logged
 from reconciler.web.access.roles import SOCKET
 from reconciler.web.api.collector_actions import CollectorActions
 from reconciler.web.api.collector_resources import CollectorResources
+from reconciler.web.api.dialogue_resources import DialogueResources
 from reconciler.web.api.event_stream import EventStream
 from reconciler.web.api.manifest_resources import ManifestResources
 from reconciler.web.api.operations import Operation, routes
@@ -32,6 +33,7 @@ def operations(control: ControlService, paths: DaemonPaths) -> list[Operation]:
     """Return every operation of the API."""
     return [
         *CollectorResources(control).operations(),
+        *DialogueResources(control).operations(),
         *CollectorActions(control).operations(),
         *ManifestResources(control).operations(),
         *EventStream(control).operations(),

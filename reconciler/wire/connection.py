@@ -18,6 +18,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.name_lookup import SocketAddress, allowed_by_policy, look_up
 from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
 from reconciler.wire.reply_turns import LONG, ReplyTurn
+from reconciler.wire.transcript import ConnectionTranscript
 
 _ALERTS = 5
 """Alerts of a connection that are kept."""
@@ -26,6 +27,8 @@ _SMALLEST_PIECE = 8 << 10
 """Octets of an unfinished line from which they are taken out of the buffer."""
 _BEGINNING = 100
 """Octets of a line that decide whether it may be long."""
+LISTED = 5
+"""Lines of a listing that a transcript keeps."""
 _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """Errors that mean that the server has closed the connection."""
 
@@ -37,10 +40,17 @@ class Connection:
     `ConnectionFailed`, `TlsRefused` or `ProtocolViolation` whose text names host and port.
     """
 
-    def __init__(self, endpoint: Endpoint, limits: Limits, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        deadline: float | None = None,
+        transcript: ConnectionTranscript | None = None,
+    ) -> None:
         """Prepare a connection; `open` connects it.
 
         `deadline` (monotonic clock) ends the session; default `limits.session` from now.
+        `transcript` keeps what is said.
         """
         self.endpoint = endpoint
         self.limits = limits
@@ -49,6 +59,7 @@ class Connection:
         self.received = 0
         """Octets received so far, after decryption."""
         self._alerts: list[str] = []
+        self._transcript = transcript
         self._timeouts = Timeouts(limits, deadline)
         self._buffer = ReceiveBuffer()
         self._reply_octets = 0
@@ -150,8 +161,10 @@ class Connection:
         if slow:
             self._timeouts.expect_listing()
 
-    def send(self, data: bytes) -> None:
-        """Send all of `data`."""
+    def send(self, data: bytes, *, message: bool = False) -> None:
+        """Send all of `data`: commands, or a part of a `message`."""
+        if self._transcript is not None:
+            self._transcript.sent_bulk(len(data)) if message else self._transcript.sent(data)
         self._arm(bulk=False)
         try:
             self.socket.sendall(data)
@@ -178,6 +191,8 @@ class Connection:
             line = line[:-1] + b"\r\n"
         if not line.endswith(b"\r\n") or line.find(b"\r", 0, -2) >= 0:
             raise ProtocolViolation(f"{self.endpoint}: a line does not end with CRLF")
+        if self._transcript is not None:
+            self._transcript.received(line)
         return line
 
     @property
@@ -196,6 +211,7 @@ class Connection:
         groups, length = matched
         self._count(length)
         self._buffer.skip(length)
+        self._receive_bulk(length)
         return groups
 
     def read_run(self, pattern: re.Pattern[bytes]) -> bytes:
@@ -204,7 +220,9 @@ class Connection:
         if not length:
             return b""
         self._count(length)
-        return self._buffer.take(length)
+        lines = self._buffer.take(length)
+        self.keep_lines(lines, LISTED)
+        return lines
 
     def read_framed(
         self, opening: re.Pattern[bytes], closing: bytes
@@ -228,6 +246,8 @@ class Connection:
         if self._buffer.peek(end, len(closing)) != closing:
             return None
         self._count(begin + len(closing))
+        if self._transcript is not None:
+            self._transcript.received_around(self._buffer.peek(0, begin), end - begin, closing)
         self._buffer.skip(begin)
         content = self._buffer.take(end - begin)
         self._buffer.skip(len(closing))
@@ -258,7 +278,9 @@ class Connection:
 
     def take(self, count: int) -> bytes:
         """Read up to `count` buffered octets."""
-        return self._buffer.take(count)
+        taken = self._buffer.take(count)
+        self._receive_bulk(len(taken))
+        return taken
 
     def fill(self, *, bulk: bool) -> None:
         """Receive at least one octet; wait for it where needed.
@@ -345,7 +367,26 @@ class Connection:
                 self.fill(bulk=bulk)
             chunk = self._buffer.take(count)
             count -= len(chunk)
+            self._receive_bulk(len(chunk))
             yield chunk
+
+    # What is kept of the dialogue
+
+    def keep_lines(self, lines: bytes, most: int, *, taken: bool = False) -> None:
+        """Keep the first `most` lines of a listing. `taken`: they are what was counted as bulk
+        data since the last line."""
+        if self._transcript is not None:
+            if taken:
+                self._transcript.octets = 0
+            self._transcript.received_lines(lines, most)
+
+    def _receive_bulk(self, octets: int) -> None:
+        if self._transcript is not None:
+            self._transcript.octets += octets
+
+    def _note(self, text: str) -> None:
+        if self._transcript is not None:
+            self._transcript.note(text)
 
     def _count(self, octets: int) -> None:
         self._reply_octets += octets
@@ -366,6 +407,7 @@ class Connection:
                 if address.family != sockets.AF_UNIX:
                     self.socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
                     self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+                self._note(f"connected to {self.endpoint}{_numeric(address, self.endpoint.host)}")
                 return
             except OSError as error:
                 self.close()
@@ -384,6 +426,7 @@ class Connection:
             ) from error
         except OSError as error:
             raise self._failure(error, bulk=False) from error
+        self._note(f"{wrapped.version()} began")
 
     def _adopt(self, opened: sockets.socket) -> None:
         """Make `opened` the socket, unless `abort` was called meanwhile."""
@@ -415,6 +458,11 @@ class Connection:
 
     def _failure(self, error: Exception, *, bulk: bool) -> ConnectionFailed:
         """Return the error that `error` of the socket means; close it after an abort."""
+        failure = self._failed(error, bulk=bulk)
+        self._note(str(failure))
+        return failure
+
+    def _failed(self, error: Exception, *, bulk: bool) -> ConnectionFailed:
         if self._aborted.done():
             self.close()
             return ConnectionFailed(f"{self.endpoint}: the session was aborted")
@@ -427,6 +475,13 @@ class Connection:
             return failure
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         return ConnectionFailed(f"{self.endpoint}: {reason}")
+
+
+def _numeric(address: SocketAddress, host: str) -> str:
+    """Return the address that a name was resolved to, in brackets; "" for any other host."""
+    if isinstance(address.sockaddr, str) or address.sockaddr[0] == host:
+        return ""
+    return f" ({address.sockaddr[0]})"
 
 
 def _shut_down(opened: sockets.socket) -> None:

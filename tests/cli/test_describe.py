@@ -106,7 +106,9 @@ def test_json_is_the_description(run: Run, daemon: FakeDaemon) -> None:
     assert sorted(printed) == [
         "alerts",
         "collector",
+        "dueDeletions",
         "epoch",
+        "events",
         "failing",
         "historySize",
         "parked",

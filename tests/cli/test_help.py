@@ -16,6 +16,7 @@ from reconciler.cli.common_options import FILES, LOGGING_IN, READING, SESSIONS, 
 from reconciler.cli.verb import Verb
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.routing_answer import Considered, RoutedRecipient, Routing
+from reconciler.model.shown_dialogue import ShownDialogue, ShownDialogueLine
 from reconciler.model.status import (
     CheckedFolder,
     CheckReport,
@@ -24,6 +25,7 @@ from reconciler.model.status import (
     Failing,
     Parked,
     ShownCollector,
+    ShownEvent,
 )
 from tests.cli import reference
 from tests.cli.conftest import Run
@@ -190,6 +192,11 @@ def test_docs_show_the_objects_as_they_are() -> None:
         ("describe", Description),
         ("describe", Parked),
         ("describe", Failing),
+        ("logs", ["name", "sessions", "events"]),
+        ("logs", ["name", "sessions", "events", "dialogues"]),
+        ("logs", ShownDialogue),
+        ("logs", ShownDialogueLine),
+        ("describe", ShownEvent),
         ("check", CheckReport),
         ("check", CheckStep),
         ("check", CheckedFolder),

@@ -189,6 +189,9 @@ class MemoryRegistry:
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         return []
 
+    def kept_back(self, name: str) -> int:
+        return 0
+
     def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
         return []
 

@@ -84,6 +84,12 @@ def _fields(description: Description, now: datetime) -> Iterator[str]:
     yield _field(
         "History", f"{description.history_size:,} messages remembered, epoch {description.epoch}"
     )
+    if description.due_deletions:
+        yield _field(
+            "Due deletions",
+            f"{description.due_deletions:,} collected messages are still on the server; the next "
+            "session deletes them there",
+        )
 
 
 def _status(status: Status, now: datetime) -> Iterator[str]:

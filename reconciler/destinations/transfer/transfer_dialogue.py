@@ -20,6 +20,7 @@ from reconciler.model.secret import Secret
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.transcript import Transcript
 
 LIMITS = Limits(silence=300.0, command=600.0, session=86400.0)
 """RFC 5321, section 4.5.3.2: five minutes for most replies, ten for the one after the message. The
@@ -88,9 +89,19 @@ class TransferDialogue:
     used.
     """
 
-    def __init__(self, protocol: Protocol, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        endpoint: Endpoint,
+        limits: Limits = LIMITS,
+        transcript: Transcript | None = None,
+    ) -> None:
+        """`transcript` keeps what is said, without the messages."""
         self.protocol = protocol
-        self.connection = Connection(endpoint, limits)
+        self._transcript = transcript or Transcript()
+        self.connection = Connection(
+            endpoint, limits, transcript=self._transcript.connection(protocol.name.lower())
+        )
         self.extensions: Mapping[str, str] = {}
         """Parameters by keyword in upper case (RFC 5321, section 4.1.1.1)."""
         self.secrets: tuple[Secret, ...] = ()
@@ -101,6 +112,11 @@ class TransferDialogue:
         """The server sent one reply, though there were more recipients."""
         self.transactions = 0
         """How many have begun. Some servers take only so many over one connection."""
+
+    def hide(self, *secrets: Secret) -> None:
+        """Quote these secrets in no text, and keep them in no transcript."""
+        self.secrets = secrets
+        self._transcript.hide(*secrets)
 
     def open(self, prepare: Prepare) -> None:
         """Connect, greet, and call `prepare`. Raises DestinationUnavailable where the server
@@ -168,9 +184,9 @@ class TransferDialogue:
         held = b""
         for chunk in octets:
             self.connection.begin_command()
-            self.connection.send(held)
+            self.connection.send(held, message=True)
             held = chunk
-        self.connection.send(held + b".\r\n")  # a short message in one piece
+        self.connection.send(held + b".\r\n", message=True)  # a short message in one piece
 
     def replies(self, count: int) -> Iterator[TransferReply]:
         """Yield the replies to the message: one for each of `count` accepted recipients by LMTP,

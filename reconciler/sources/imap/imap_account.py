@@ -27,6 +27,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
+from reconciler.wire.transcript import Transcript
 
 
 class ImapAccount:
@@ -39,6 +40,7 @@ class ImapAccount:
         limits: Limits,
         memories: AccountMemories,
         identity: ClientIdentity,
+        transcript: Transcript,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """Called whenever the server has accepted the login."""
@@ -58,7 +60,9 @@ class ImapAccount:
         self._client_identity = identity
         self._limits = limits
         self._deadline = time.monotonic() + limits.session
-        self._connection = Connection(self.endpoint, limits, self._deadline)
+        transcript.hide(*credentials.forms())
+        self._transcript = transcript
+        self._connection = self._new_connection()
         self.share = ListingShare(LISTINGS, str(self.endpoint), self._deadline)
         self._lock = threading.Lock()
         self._heard: list[str] = []
@@ -101,9 +105,14 @@ class ImapAccount:
             if self.aborted:
                 raise ConnectionFailed(f"{self.endpoint}: the session was aborted")
             self._heard += self._connection.alerts
-            self._connection = Connection(self.endpoint, self._limits, self._deadline)
+            self._connection = self._new_connection()
         self._client = self.selected = self._opened = None
         self.connected()
+
+    def _new_connection(self) -> Connection:
+        return Connection(
+            self.endpoint, self._limits, self._deadline, self._transcript.connection("imap")
+        )
 
     def log_out(self) -> None:
         """Send LOGOUT. Its failure does not matter, as everything is settled by then."""

@@ -16,7 +16,8 @@ from reconciler.model.errors import (
     SourceUnsuitable,
 )
 from reconciler.model.harmless_text import one_line
-from reconciler.model.secret import Secret, excerpt
+from reconciler.model.secret import Secret
+from reconciler.model.secret_parts import foreign_words
 from reconciler.replies.refusals import concerns_all, refusal, refused_login
 from reconciler.replies.reply_meaning import decoded
 from reconciler.sources.imap.fetch_responses import Completed
@@ -40,7 +41,7 @@ class ImapRefusals:
 
         Secrets, control characters and text beyond `_SHOWN` characters are removed.
         """
-        line = excerpt(text, self._secrets, _SHOWN)
+        line = foreign_words(text, self._secrets, _SHOWN)
         return one_line(line)
 
     @contextmanager

@@ -17,6 +17,7 @@ from reconciler.sources.imap.imap_account import ImapAccount
 from reconciler.sources.imap.imap_deletion import Deleter
 from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection_limits import Limits
+from reconciler.wire.transcript import Transcript
 
 
 def open_imap(
@@ -25,14 +26,21 @@ def open_imap(
     limits: Limits,
     memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
+    transcript: Transcript | None = None,
 ) -> ImapSource:
     """Return a source for one session; it connects when it is first asked for something.
 
-    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt.
+    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt. What is said
+    is kept in `transcript`.
     """
     return ImapSource(
         ImapAccount(
-            spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
+            spec,
+            secret,
+            limits,
+            memories or AccountMemories(),
+            identity or ClientIdentity(),
+            transcript or Transcript(),
         )
     )
 

@@ -10,15 +10,17 @@ from msgspec import Struct, field
 
 from reconciler.model.errors import ConnectionFailed, NoGreeting, ProtocolViolation, SourceError
 from reconciler.model.harmless_text import one_line
-from reconciler.model.secret import Secret, excerpt
+from reconciler.model.secret import Secret
+from reconciler.model.secret_parts import foreign_words
 from reconciler.replies.refusals import refusal
 from reconciler.replies.reply_meaning import decoded
 from reconciler.sources.pop3.multiline_body import Body
-from reconciler.wire.connection import Connection
+from reconciler.wire.connection import LISTED, Connection
 
 _SHOWN = 300
 _CAPABILITIES = 64 << 10
 """Octets of the reply to CAPA."""
+_SHOWN_CAPABILITIES = 40
 _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
 _STATUS = re.compile(
     rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
@@ -192,16 +194,16 @@ class Pop3Dialogue:
         return said
 
     def lines(
-        self, take: Callable[[bytes], object], bound: int | None = None
+        self, take: Callable[[bytes], object], bound: int | None = None, *, kept: int = LISTED
     ) -> tuple[Pop3Reply, str]:
         """Read a reply; give its lines, with their ends, to `take` as they come, many at a time.
 
         Returns the reply and the SHA-256 of the lines in hex ("" for -ERR). The lines may have
-        `bound` octets, default `limits.maildrop`.
+        `bound` octets, default `limits.maildrop`. A transcript keeps the first `kept` lines.
         """
         reply = self.reply()
         digest = hashlib.sha256()
-        rest = b""
+        rest, began = b"", False
         for piece in self._bounded(bound or self.connection.limits.maildrop) if reply.ok else ():
             digest.update(piece)
             whole, end, last = piece.rpartition(b"\n")
@@ -211,6 +213,9 @@ class Pop3Dialogue:
                     f"{self.connection.endpoint}: a line is longer than "
                     f"{self.connection.limits.long_line} octets"
                 )
+            if block and not began:
+                self.connection.keep_lines(block, kept, taken=True)
+                began = True
             if block:
                 take(block)
         self.owed -= 1
@@ -224,7 +229,7 @@ class Pop3Dialogue:
     def capabilities(self) -> Capabilities | None:
         """Read the reply to CAPA; None where it is refused."""
         blocks: list[bytes] = []
-        reply, _ = self.lines(blocks.append, _CAPABILITIES)
+        reply, _ = self.lines(blocks.append, _CAPABILITIES, kept=_SHOWN_CAPABILITIES)
         return Capabilities.parse(b"".join(blocks).split(b"\n")) if reply.ok else None
 
     def digest(self) -> str:
@@ -244,7 +249,7 @@ class Pop3Dialogue:
 
     def quote(self, reply: Pop3Reply) -> str:
         """Return what the server said on one line of limited length, secrets removed."""
-        text = excerpt(reply.text, self.secrets, _SHOWN)
+        text = foreign_words(reply.text, self.secrets, _SHOWN)
         return one_line(text, "?") or "no reason given"
 
     def refusal(

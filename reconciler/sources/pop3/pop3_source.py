@@ -33,20 +33,27 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.listing_budget import LISTINGS, ListingShare
 from reconciler.wire.login_attempts import LoginBroken
 from reconciler.wire.sasl import Credentials
+from reconciler.wire.transcript import Transcript
 
 
 def open_pop3(
-    spec: SourceSpec, secret: Secret, limits: Limits, memories: AccountMemories | None = None
+    spec: SourceSpec,
+    secret: Secret,
+    limits: Limits,
+    memories: AccountMemories | None = None,
+    transcript: Transcript | None = None,
 ) -> Pop3Source:
     """Return the source for one session; it connects when it is asked for its listings.
 
-    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt.
+    The paths in `spec` are absolute. `memories` is what earlier sessions have learnt. What is said
+    is kept in `transcript`.
     """
     return Pop3Source(
         Endpoint.of(spec),
         Credentials(spec.username, secret, token=spec.oauth2 is not None),
         limits,
         memories,
+        transcript,
     )
 
 
@@ -64,6 +71,7 @@ class Pop3Source:
         credentials: Credentials,
         limits: Limits,
         memories: AccountMemories | None = None,
+        transcript: Transcript | None = None,
     ) -> None:
         self.entered: Callable[[], None] = lambda: None
         """Called whenever the server has accepted the login."""
@@ -77,7 +85,9 @@ class Pop3Source:
         self._heard: list[str] = []
         self._lock = threading.Lock()
         self._aborted = False
-        self._connection = Connection(endpoint, limits, self._deadline)
+        self._transcript = transcript or Transcript()
+        self._transcript.hide(*credentials.forms())
+        self._connection = self._new_connection()
         self._share = ListingShare(LISTINGS, str(endpoint), self._deadline)
         self._dialogue = Pop3Dialogue(self._connection, credentials.forms(), self._stop_pipelining)
         self._retrieval: Retrieval | None = None
@@ -152,13 +162,18 @@ class Pop3Source:
         self._connect_anew()
         self._log_in()
 
+    def _new_connection(self) -> Connection:
+        return Connection(
+            self._endpoint, self._limits, self._deadline, self._transcript.connection("pop3")
+        )
+
     def _connect_anew(self) -> None:
         with self._lock:
             self._connection.close()
             if self._aborted:
                 raise ConnectionFailed(f"{self._endpoint}: the session was aborted")
             self._heard += self._connection.alerts
-            self._connection = Connection(self._endpoint, self._limits, self._deadline)
+            self._connection = self._new_connection()
         self._dialogue = Pop3Dialogue(
             self._connection, self._credentials.forms(), self._stop_pipelining
         )

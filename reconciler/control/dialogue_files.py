@@ -1,0 +1,81 @@
+"""Dialogues in the state directory: a small file for a collector (0600), with its last ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.log import log
+from reconciler.model.history import KEPT
+from reconciler.model.session_dialogue import SessionDialogue
+
+DIRECTORY = "dialogues"
+"""Its name in the state directory."""
+IN_FILE = 3
+"""Dialogues in a file."""
+_LIMIT = 1 << 20
+_NAME = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class DialogueFiles:
+    """Reads and writes the files in `directory`, which is made when it is needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._told = False
+
+    def add(self, collector: str, dialogue: SessionDialogue) -> None:
+        """Add a dialogue to a collector's file. Where that fails, the log says so once: a session
+        does not fail for it."""
+        try:
+            with self._lock:
+                self._write(collector, [dialogue, *self.read(collector)][:IN_FILE])
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                log.warning(
+                    "dialogues are not kept", directory=str(self._directory), error=error.strerror
+                )
+
+    def read(self, collector: str) -> Sequence[SessionDialogue]:
+        """Return what a collector's file has, the newest first; nothing where it has none that can
+        be read."""
+        if not _NAME.fullmatch(collector):
+            return ()
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with os.fdopen(os.open(self._path(collector), flags), "rb") as file:
+                return msgspec.json.decode(file.read(_LIMIT), type=list[SessionDialogue])
+        except (OSError, msgspec.DecodeError):
+            return ()
+
+    def forget_old(self) -> None:
+        """Remove files that nothing was added to for as long as a history is kept."""
+        oldest = (datetime.now(UTC) - KEPT).timestamp()
+        with suppress(OSError):  # there is none yet
+            for path in self._directory.iterdir():
+                if path.lstat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
+
+    def _write(self, collector: str, dialogues: Sequence[SessionDialogue]) -> None:
+        if not _NAME.fullmatch(collector):
+            return
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        path = self._path(collector)
+        with opened_directory(self._directory) as directory:
+            draft = f".{path.name}.{secrets.token_hex(4)}"
+            with replacing(directory, path.name, draft, durable=False) as file:
+                write_all(file, msgspec.json.encode(dialogues) + b"\n")
+
+    def _path(self, collector: str) -> Path:
+        return self._directory / f"{collector}.json"
