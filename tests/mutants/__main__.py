@@ -46,25 +46,16 @@ def main() -> int:
         for mutation in mutations(ROOT, str(path.relative_to(ROOT)))
         if not options.module or mutation.path in options.module
     ]
-    known = (
-        {tuple(one) for one in json.loads(SURVIVORS.read_text())} if SURVIVORS.exists() else set()
-    )
-    if options.again:
-        candidates = [one for one in candidates if (one.place, one.change) in known]
-    chosen = (
-        candidates
-        if options.all or options.again
-        else random.Random(options.seed).sample(candidates, min(options.number, len(candidates)))
-    )
+    chosen = _chosen(candidates, options)
     print(f"{len(chosen)} of {len(candidates)} changes, seed {options.seed}", flush=True)
     excused = _excused(candidates)
     with tempfile.TemporaryDirectory() as directory:
         copies = [CheckoutCopy(Path(directory) / str(number)) for number in range(options.workers)]
         recorded = _recorded(areas, copies[0], options.record)
         survivors = _all_runs(chosen, NearTests(recorded), copies, options, areas)
-    known -= {(one.place, one.change) for one in chosen}
+    known = _survivors() - {(one.place, one.change) for one in chosen}
     known |= {(one.place, one.change) for one in survivors}
-    SURVIVORS.write_text(json.dumps(sorted(known)))
+    SURVIVORS.write_text(json.dumps(sorted(known), indent=1, ensure_ascii=False))
     unnoticeable = [one for one in survivors if (one.place, one.change) in excused]
     noticed = len(chosen) - len(survivors)
     print(
@@ -72,6 +63,16 @@ def main() -> int:
         f"{len(unnoticeable)} cannot be, {len(survivors) - len(unnoticeable)} open"
     )
     return 0
+
+
+def _chosen(candidates: list[Mutation], options: argparse.Namespace) -> list[Mutation]:
+    if options.again:
+        known = _survivors()
+        return [one for one in candidates if (one.place, one.change) in known]
+    if options.all:
+        return candidates
+    number = min(options.number, len(candidates))
+    return random.Random(options.seed).sample(candidates, number)
 
 
 def _all_runs(
@@ -148,6 +149,13 @@ def _test_files(area: str, copy: CheckoutCopy) -> list[str]:
         path = copy.path / name
         found.update(path.rglob("test_*.py") if path.is_dir() else [path])
     return sorted(str(path.relative_to(copy.path)) for path in found)
+
+
+def _survivors() -> set[tuple[str, str]]:
+    """Return the places and changes that no test noticed when they were tried last."""
+    if not SURVIVORS.exists():
+        return set()
+    return {(place, change) for place, change in json.loads(SURVIVORS.read_text())}
 
 
 def _excused(candidates: Iterable[Mutation]) -> set[tuple[str, str]]:

@@ -34,17 +34,13 @@ class Mutation(Struct, frozen=True):
     what: str
     start: int
     end: int
-    old: str
     new: str
+    change: str
+    """The changed lines before and after, each on one line."""
 
     @property
     def place(self) -> str:
         return f"{self.path}:{self.function}"
-
-    @property
-    def change(self) -> str:
-        """What becomes what, on one line."""
-        return " ".join(f"{self.old} → {self.new}".split())
 
     def applied(self, source: bytes) -> bytes:
         return source[: self.start] + self.new.encode() + source[self.end :]
@@ -150,8 +146,12 @@ class _Mutator:
         start, end = self._span(node)
         function = ".".join(names[:-1] if names and names[-1] == "<locals>" else ())
         line = int(getattr(node, "lineno", 0))
+        first = self._source.rfind(b"\n", 0, start) + 1
+        last = self._source.find(b"\n", end)
+        before, after = self._source[first:start].decode(), self._source[end:last].decode()
         old = self._source[start:end].decode()
-        return Mutation(self._path, function, line, what, start, end, old, new)
+        change = " ".join(f"{before}{old}{after} → {before}{new}{after}".split())
+        return Mutation(self._path, function, line, what, start, end, new, change)
 
     def _text(self, node: ast.AST) -> str:
         start, end = self._span(node)

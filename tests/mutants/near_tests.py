@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from tests.mutants.mutations import Mutation
@@ -60,17 +60,25 @@ class NearTests:
                     self._entering[name].add(test)
 
     def of(self, mutation: Mutation, limit: float) -> tuple[list[str], float]:
-        """Return the tests that enter the changed function, and the seconds that they take: at most
-        about `limit`. Those that ask for a mail server come last. At the top of a module: those
-        that enter any of its functions. Where none does (a module of tables, say): any function of
-        its directory."""
+        """Return the tests that enter the changed function, quick ones first, and the seconds that
+        they take: at most about `limit`. Those that ask for a mail server come last.
+
+        Of many tests, those of each file are taken in turn. At the top of a module: those that
+        enter any of its functions. Where none does (a module of tables, say): any function of its
+        directory.
+        """
         name = mutation.place if mutation.function else mutation.path
         near = self._entering[name] or self._entering[mutation.path.rpartition("/")[0]]
         chosen: list[str] = []
         total = 0.0
+        turns: Counter[str] = Counter()
+        in_turn: list[tuple[int, bool, float, str]] = []
         for test in sorted(near or self._seconds, key=self._order.__getitem__):
-            if chosen and total + self._seconds[test] > limit:
-                continue
-            chosen.append(test)
-            total += self._seconds[test]
-        return chosen, total
+            file = test.partition("::")[0]
+            turns[file] += 1
+            in_turn.append((turns[file], *self._order[test], test))
+        for _, _, seconds, test in sorted(in_turn):
+            if not chosen or total + seconds <= limit:
+                chosen.append(test)
+                total += seconds
+        return sorted(chosen, key=self._order.__getitem__), total

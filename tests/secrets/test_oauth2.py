@@ -395,12 +395,14 @@ def test_O11_a_connection_that_the_browser_opened_in_advance_delays_nothing(
             idle.append(connection)
         browser(prompt)
 
-    began = time.monotonic()
+    began, before = time.monotonic(), set(threading.enumerate())
     Consent(
         by_file(server, tmp_path / "refresh"),
         ConsentMethod(authorization_url=server.url("authorize")),
     ).ask(preconnecting)
     assert time.monotonic() - began < 9  # an idle connection is closed after ten seconds
+    left = set(threading.enumerate()) - before - set(browser.threads)
+    assert all(thread.daemon for thread in left)  # nor the end of the process
     browser.close()
     for connection in idle:
         connection.close()
