@@ -13,6 +13,13 @@ from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked
 
 _WAIT = re.compile(r"(?s)(.*)\. It asks to wait (\d+) (hours|minutes|seconds)\.")
+_FILE_ERRORS = {
+    "No such file or directory": marked("there is no such file"),
+    "Permission denied": marked("the service may not read it"),
+}
+_SECRET = re.compile(
+    rf"cannot read the secret file (?P<file>.+): (?P<why>{'|'.join(_FILE_ERRORS)})(?:;|$)"
+)
 _WAITING = marked("It asks to wait: %(time)s.")
 
 
@@ -27,6 +34,14 @@ def advice_words(advice: str, language: Language) -> str:
         return advice
     text, protocol = known
     return language.gettext(text).replace("{protocol}", protocol)
+
+
+def secret_words(message: str, language: Language) -> str:
+    """Return what is wrong with a secret's file; "" where the message tells of something else."""
+    found = _SECRET.match(message)
+    if found is None:
+        return ""
+    return f"{found['file']}: {language.gettext(_FILE_ERRORS[found['why']])}"
 
 
 def advice_texts() -> set[str]:

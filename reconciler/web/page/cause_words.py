@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.control.failure_causes import Cause
 from reconciler.web.access.roles import Role
-from reconciler.web.page.advice_words import advice_words
+from reconciler.web.page.advice_words import advice_words, secret_words
 from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked, reason_words
@@ -83,7 +83,7 @@ def shown_cause(cause: Cause, language: Language) -> ShownCause:
         whom=_whom(cause, language),
         to_do=_to_do(cause, language),
         message=cause.message[:300],
-        advice=advice_words(cause.advice, language),
+        advice=advice_words(cause.advice, language) or secret_words(cause.message, language),
         since=cause.since,
         next_attempt=cause.next_attempt,
         names=cause.names[:_NAMES],

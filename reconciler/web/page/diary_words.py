@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.control.collector_diary import DiaryEntry
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import marked, reason_words
+from reconciler.web.page.step_words import step_words
 
 _STEPS = {
     "start": marked("started"),
@@ -14,6 +15,7 @@ _STEPS = {
     "interrupted": marked("a session was interrupted"),
     "recovered": marked("recovered: a session succeeded again"),
 }
+_OF_A_PLAN = {"start", "replace", "stop", "hold"}
 _PARKED = {
     "no-recipient-found": marked("no header names a recipient here"),
     "unknown-mailbox": marked("the mailbox does not exist"),
@@ -62,7 +64,9 @@ def diary_words(entry: DiaryEntry, language: Language) -> str:
             "%(times)s session failed", "%(times)s sessions failed", entry.times
         ) % {"times": language.number(entry.times)}
         return f"{text}: {reason_words(entry.reason, language)}" if entry.reason else text
-    return language.gettext(_STEPS[entry.what])
+    text = language.gettext(_STEPS[entry.what])
+    told = step_words(entry.reason, language) if entry.what in _OF_A_PLAN and entry.reason else ""
+    return f"{text} ({told})" if told else text
 
 
 def skipped_words(reason: str, language: Language) -> str:

@@ -22,7 +22,7 @@ def sparkline(values: Sequence[int], label: str) -> Markup:
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" role="img" preserveAspectRatio="none">'
         '<title>{}</title><path d="M0 {}h{}"/>{}</svg>'
-    ).format(len(values) * _WIDTH, _HEIGHT, label, _HEIGHT, len(values) * _WIDTH, bars)
+    ).format(len(values) * _WIDTH, _HEIGHT, label, _HEIGHT - 0.5, len(values) * _WIDTH, bars)
 
 
 def _bar(value: int, top: int) -> int:
