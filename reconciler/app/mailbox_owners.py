@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.app.adapters import open_source
 from reconciler.app.login_secrets import secret_stamp
-from reconciler.control.mailbox_access import NoAccessGiven
+from reconciler.control.mailbox_access import NoAccessGiven, PasswordRefused
 from reconciler.model.consent_request import BrowserConsent, ConsentMethod
 from reconciler.model.errors import AuthenticationFailed, CollectorError
 from reconciler.model.secret import Secret
@@ -31,7 +31,9 @@ class MailboxOwners:
             return "consent" if refresh is not None and refresh.file is not None else ""
         return "password" if source.password is not None and source.password.file else ""
 
-    def set_password(self, collector: DesiredCollector, password: str) -> None:
+    def set_password(
+        self, collector: DesiredCollector, password: str, *, prove: bool = True
+    ) -> None:
         source = collector.effective.source
         if source.password is None or source.password.file is None:
             raise NoAccessGiven("the manifest names no file to keep the password in")
@@ -39,9 +41,10 @@ class MailboxOwners:
             raise NoAccessGiven("a password is one line of printable characters")
         secret = Secret(password)
         try:
-            self._log_in(source, secret)
+            if prove:
+                self._log_in(source, secret)
         except AuthenticationFailed as error:
-            raise NoAccessGiven(f"the server refuses this password: {error}") from error
+            raise PasswordRefused(f"the server refuses this password: {error}") from error
         except CollectorError:
             pass  # it is not there now, and said nothing about the password
         write_secret(source.password.file, secret)

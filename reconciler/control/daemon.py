@@ -116,7 +116,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         controller, loops, board, parts.registry, checks, clock, git_commit=parts.git_commit
     )
     if parts.gives_access is not None:
-        control.access = AccessRequests(parts.gives_access, lambda: controller.desired)
+        control.access = AccessRequests(parts.gives_access, lambda: controller.desired, admission)
     if parts.explain is not None:
         control.routings = RoutingRequests(parts.explain, admission, loops)
     control.dialogues = parts.dialogues

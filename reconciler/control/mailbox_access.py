@@ -15,6 +15,10 @@ class NoAccessGiven(CollectorError):
     reason = "NoAccessGiven"
 
 
+class PasswordRefused(NoAccessGiven):
+    """The server refuses a password."""
+
+
 class GivesAccess(Protocol):
     """Writes what opens a mailbox into the collector's secret file. Blocking. Every method raises
     CollectorError."""
@@ -25,8 +29,11 @@ class GivesAccess(Protocol):
     def wants(self, collector: DesiredCollector) -> str:
         """Return what its owner can give here: `password`, `consent`, or "" for nothing."""
 
-    def set_password(self, collector: DesiredCollector, password: str) -> None:
-        """Keep a password, unless the server refuses it."""
+    def set_password(
+        self, collector: DesiredCollector, password: str, *, prove: bool = True
+    ) -> None:
+        """Keep a password, unless the server refuses it. Without `prove` the server is not asked.
+        Raises PasswordRefused."""
 
     def begin_consent(self, collector: DesiredCollector, address: str) -> BrowserConsent:
         """Begin a consent in a browser, which comes back to `address`."""

@@ -18,6 +18,7 @@ from reconciler.web.access.answer_headers import hardened
 from reconciler.web.access.request_log import logged
 from reconciler.web.access.request_origins import sent_by_browser
 from reconciler.web.access.roles import Principal
+from reconciler.web.access.stream_guard import serve_admitted
 from reconciler.web.access.token_file import TokenRefused
 from reconciler.web.access.trusted_proxy import without_identity
 from reconciler.web.problem_details import problem
@@ -69,8 +70,14 @@ class AccessGuard:
         """Serve a request, if there is room. A stream stays open, and a client may open many, so
         a part of the connections is kept for the probes."""
         self._serving += 1
+        who, headers = scope.get("principal"), Headers(scope=scope)
         try:
-            await self._app(scope, receive, send)
+            if who is None:
+                await self._app(scope, receive, send)
+            else:
+                await serve_admitted(
+                    self._app, scope, receive, send, lambda: self._rules.holds(who, headers)
+                )
         finally:
             self._serving -= 1
 

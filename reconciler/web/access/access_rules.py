@@ -7,15 +7,18 @@ from http.cookies import CookieError, SimpleCookie
 from msgspec import Struct
 from msgspec.structs import replace
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from reconciler.log import log
 from reconciler.model.settings import Settings
+from reconciler.web.access.ended_logins import FILE as ENDED
+from reconciler.web.access.ended_logins import EndedLogins
 from reconciler.web.access.login_limits import LoginLimits
 from reconciler.web.access.login_sessions import LoginSessions
 from reconciler.web.access.request_origins import RequestOrigins
 from reconciler.web.access.roles import Principal
-from reconciler.web.access.token_file import ApiToken, TokenFile
+from reconciler.web.access.token_file import ApiToken, TokenFile, TokenRefused
 from reconciler.web.access.trusted_proxy import TrustedProxies
 from reconciler.web.problem_details import problem
 
@@ -54,7 +57,7 @@ class AccessRules(Struct, frozen=True):
         tokens = TokenFile(settings.token_file)
         return cls(
             tokens,
-            LoginSessions(tokens),
+            LoginSessions(tokens, EndedLogins(settings.state_dir / ENDED)),
             LoginLimits(),
             TrustedProxies(settings.trusted_proxies),
             RequestOrigins(settings),
@@ -83,6 +86,25 @@ class AccessRules(Struct, frozen=True):
         # not the token: it may be one of another server
         log.warning("wrong token", address=address, pause=self.limits.pause(address))
         return None
+
+    def count_wrong_link(self, address: str) -> None:
+        """Count a one-time link that opens nothing as a wrong token. Raises HTTPException 429."""
+        if pause := self.limits.pause(address):
+            raise HTTPException(
+                429, f"too many wrong links: try again in {pause} s", {"Retry-After": str(pause)}
+            )
+        self.limits.failed(address)
+        log.warning("wrong link", address=address, pause=self.limits.pause(address))
+
+    def holds(self, who: Principal, headers: Headers) -> bool:
+        """Return whether somebody who was admitted with these headers still would be."""
+        try:
+            if who.how == "token":
+                token = self.tokens.find(headers.get("authorization", "").partition(" ")[2].strip())
+                return token is not None and token.role.includes(who.role)
+            return who.how != "session" or self.session(headers) is not None
+        except TokenRefused:
+            return False
 
     def session(self, headers: Headers) -> Principal | None:
         """Return whose browser session the cookie is; None without one."""

@@ -13,6 +13,7 @@ import secrets
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from reconciler.web.access.ended_logins import EndedLogins
 from reconciler.web.access.roles import Principal
 from reconciler.web.access.token_file import ApiToken, TokenFile
 
@@ -21,21 +22,18 @@ LIFETIME = 12 * 3600
 LINK_LIFETIME = 600
 """Seconds that a one-time link can be used."""
 _SESSION, _LINK = "session", "login-link"
-_REMEMBERED = 10_000
-"""Used links, and sessions that were logged out of, that are remembered at most."""
 
 
 class LoginSessions:
     """Makes and reads the cookies of browser sessions, and one-time login links."""
 
-    def __init__(self, tokens: TokenFile) -> None:
+    def __init__(self, tokens: TokenFile, ended: EndedLogins | None = None) -> None:
         self._tokens = tokens
+        self._ended = ended or EndedLogins()
+        """Used links, and sessions that were logged out of."""
         self._fallback = secrets.token_hex(32)
         """The key to sign with where the file of tokens has none, because it is mounted
         read-only. Sessions then end with the process."""
-        self._used: dict[str, None] = {}
-        """The random parts of used links and ended sessions, oldest first. They are forgotten
-        with the process."""
 
     def cookie(self, token: ApiToken) -> str:
         """Return the value of the cookie of a new session."""
@@ -47,14 +45,14 @@ class LoginSessions:
         token = self._tokens.named(found[0]) if found else None
         if found is None or token is None or not token.hash.endswith(found[1]):
             return None
-        if found[2] in self._used:
+        if found[2] in self._ended:
             return None
         return Principal(token.name, token.role, "session", self._csrf(found[2]))
 
     def end(self, cookie: str) -> None:
         """End the session of a cookie, and of every copy of it."""
         if found := self._loaded(_SESSION, cookie, LIFETIME):
-            self._use(found[2])
+            self._ended.add(found[2], LIFETIME)
 
     def csrf_of_user(self, name: str) -> str:
         """Return the CSRF token of a user that a trusted proxy names."""
@@ -67,16 +65,11 @@ class LoginSessions:
     def redeem(self, link: str) -> ApiToken | None:
         """Return the token's name in a link that was not used before; None for any other."""
         found = self._loaded(_LINK, link, LINK_LIFETIME)
-        if found is None or found[2] in self._used:
+        if found is None or found[2] in self._ended:
             return None
-        self._use(found[2])
+        self._ended.add(found[2], LINK_LIFETIME)
         token = self._tokens.named(found[0])
         return token if token and token.hash.endswith(found[1]) else None
-
-    def _use(self, nonce: str) -> None:
-        self._used[nonce] = None
-        while len(self._used) > _REMEMBERED:
-            del self._used[next(iter(self._used))]
 
     def seal(self, purpose: str, *parts: str) -> str:
         """Return these parts as a signed text, for another purpose than logging in."""

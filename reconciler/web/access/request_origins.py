@@ -68,7 +68,9 @@ def _origin(url: str) -> _Origin | None:
 
 def _name(host: str) -> str:
     with suppress(ValueError):
-        return (urlsplit(f"//{host}").hostname or "").casefold()
+        found = urlsplit(f"//{host}")
+        if found.netloc == host and "@" not in host and (found.port or 0) >= 0:
+            return (found.hostname or "").casefold()
     return ""
 
 

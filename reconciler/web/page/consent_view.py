@@ -29,6 +29,7 @@ class ConsentView:
 
     def __init__(self, control: ControlService, rules: AccessRules) -> None:
         self._control = control
+        self._rules = rules
         self._secure = rules.secure
         self._links = OwnerLinks(rules.sessions)
         self._pending = PendingConsents()
@@ -103,6 +104,7 @@ class ConsentView:
         """Return the collector of a link that can still be used. Raises HTTPException 403."""
         name = self._links.collector(link)
         if name is None or not self._links.is_fresh(link, await self._access().stamp(name)):
+            self._rules.count_wrong_link(request.scope.get("address", ""))
             texts = language_of(request)
             raise HTTPException(403, texts.gettext("This link was used, or is too old."))
         return name

@@ -52,6 +52,7 @@ class LoginView:
     async def redeem(self, request: Request) -> Response:
         token = self._rules.sessions.redeem(request.path_params["link"])
         if token is None:
+            self._rules.count_wrong_link(request.scope.get("address", ""))
             texts = language_of(request)
             return self._page(request, 403, texts.gettext("This link was used, or is too old."))
         return self._begin(request, token, "/")
