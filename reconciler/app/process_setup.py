@@ -22,7 +22,7 @@ def forbid_core_dumps() -> None:
 
 
 def return_large_blocks() -> None:
-    """Let the memory of a large listing go back to the system when it is freed.
+    """Return the memory of a large listing to the system once it is freed.
 
     Blocks of 1 MiB and more get a mapping of their own, which ends with them (mallopt(3)).
     Otherwise glibc puts blocks of up to 32 MiB on its heap once one of that size was freed. Any

@@ -57,7 +57,7 @@ _COLUMNS = {
 _NAMED = 3
 """So many collectors are named where the same advice is for many."""
 
-Told = Callable[[Sequence["ShownCollector"], bool], str]
+Renderer = Callable[[Sequence["ShownCollector"], bool], str]
 """The text for some collectors, empty where there is nothing to say. True: one was asked for, by
 its name."""
 
@@ -72,7 +72,7 @@ class Form(click.ParamType[str]):
         kind, _, rest = text.partition("=")
         if kind in {"jsonpath", "custom-columns"} and rest:
             try:
-                teller(text, headers=True)
+                renderer(text, headers=True)
             except jsonpath.BadTemplate as error:
                 self.fail(str(error), param, ctx)
         elif text not in FORMS[:5]:
@@ -155,7 +155,7 @@ def _rank(found: Sequence[Any]) -> tuple[int, float, str]:
     return 2, 0.0, jsonpath.shown(value)
 
 
-def teller(form: str, *, headers: bool) -> Told:
+def renderer(form: str, *, headers: bool) -> Renderer:
     """Return the function that prints in this form. Raises `jsonpath.BadTemplate`."""
     kind, _, rest = form.partition("=")
     if kind == "jsonpath":

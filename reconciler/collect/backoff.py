@@ -99,7 +99,7 @@ def decide(
     )
 
 
-def taught(
+def backoff_after_check(
     report: SessionReport,
     previous: Retry | None,
     digest: str,

@@ -176,7 +176,7 @@ class MessageBatches(Generic[S]):
             self._recorded.append(attempt.listed)
 
     def _must_wait(self, previous: Entry) -> bool:
-        """Whether the message is parked or paused, which `selection` cannot know of a server
+        """Return whether the message is parked or paused, which `selection` cannot know of a server
         without UIDL."""
         if previous.state is MessageState.PARKED:
             return True

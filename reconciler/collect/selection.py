@@ -167,7 +167,7 @@ def _share_out(
         new, retries, presumed = new - len(chosen), retries - len(again), presumed - len(compared)
         each.kept += len(each.presumed) - len(compared)
         left += len(each.new) + each.more + len(each.retry) - len(chosen) - len(again)
-        ordinary, suspects = _apart([*chosen, *again])
+        ordinary, suspects = _split_suspects([*chosen, *again])
         works.append(
             FolderWork(
                 each.known.listing,
@@ -299,7 +299,7 @@ def _suspects_to_half(new: list[Attempt], limit: int) -> list[Attempt]:
     behind them."""
     if not limit or len(new) <= limit:
         return new
-    suspects = _apart(new)[1]
+    suspects = _split_suspects(new)[1]
     late = {attempt.listed.key for attempt in suspects[max(1, limit // 2) :]}
     if not late:
         return new
@@ -308,7 +308,7 @@ def _suspects_to_half(new: list[Attempt], limit: int) -> list[Attempt]:
     ]
 
 
-def _apart(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
+def _split_suspects(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
     """Return the ordinary attempts, and the suspects."""
     suspects = [attempt for attempt in attempts if is_suspect(attempt.previous)]
     if not suspects:

@@ -253,7 +253,10 @@ class Controller:
         )
         for step in self._untold(before):
             log.info(
-                type(step).__name__.lower(), collector=step.name, reason=step.reason, **_told(step)
+                type(step).__name__.lower(),
+                collector=step.name,
+                reason=step.reason,
+                **_log_fields(step),
             )
             self._board.diary.planned(step, self._clock.now())
         self._complaints.tell(decision.look, decision.desired)
@@ -283,7 +286,7 @@ class Controller:
                 self._unsettled = self._unsettled or defect is not None
 
 
-def _told(step: Step) -> dict[str, object]:
+def _log_fields(step: Step) -> dict[str, object]:
     """Return the fields of the log line of a Start or Replace, besides its reason."""
     if not isinstance(step, Start | Replace):
         return {}

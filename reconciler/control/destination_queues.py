@@ -139,7 +139,8 @@ class DestinationQueues:
         self._set_timer(queue)
 
     def _follow(self, queue: DestinationQueue) -> None:
-        """Let those who have waited follow, spread over some seconds: it is there again."""
+        """Admit the collectors that have waited, spread over some seconds, because the mail
+        system is there again."""
         self._tell(queue.health)
         waiting = list(queue.waiting)
         queue.waiting.clear()
@@ -166,7 +167,7 @@ class DestinationQueues:
             self._tell(queue.health)
 
     def _try(self, queue: DestinationQueue) -> None:
-        """Let the next one of those who wait try."""
+        """Have the next waiting collector try."""
         queue.timer = None
         name = next(iter(queue.waiting))
         queue.waiting.move_to_end(name)

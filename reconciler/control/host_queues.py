@@ -98,7 +98,7 @@ class PortQueue:
         self.paced_until = 0.0
 
     def add(self, ticket: Ticket) -> None:
-        """Queue up at the end; in front of everybody where it is urgent."""
+        """Add a ticket at the end; before all others where it is urgent."""
         waiting = self.tickets.setdefault(ticket.target.destination, deque())
         if ticket.urgent:
             waiting.appendleft(ticket)
@@ -139,7 +139,7 @@ class PortQueue:
             yield from (ticket for ticket in tickets if not ticket.cancelled)
 
     def restart_waiting(self, now: float) -> None:
-        """Let all tickets count as asked for now: what they waited for is over."""
+        """Count all tickets as asked for now: their obstacle is gone."""
         for ticket in self.waiting():
             ticket.asked = now
 

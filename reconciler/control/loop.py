@@ -195,8 +195,8 @@ class Loop:
 
     @asynccontextmanager
     async def quiet(self, *, ending: bool = True) -> AsyncIterator[None]:
-        """Let no session begin inside of this context; one that is due waits. With `ending` the
-        running session ends first, after its message."""
+        """Keep sessions from beginning inside of this context; one that is due waits. With
+        `ending` the running session ends first, after its message."""
         self._quiet_times += 1
         self._cancel_next()
         if self._state in {LoopState.WAITING, LoopState.QUEUED}:

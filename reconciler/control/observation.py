@@ -80,7 +80,7 @@ class ManifestDirectory:
         self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
         self._index = self._set, SummaryIndex(())
         self._last: Look | None = None
-        self._together: CrossFileResult | None = None
+        self._across_files: CrossFileResult | None = None
         """The result of the rules across files, of the last look."""
         self._hidden = False
         """Whether that result allows for a Destination that cannot be seen."""
@@ -117,9 +117,9 @@ class ManifestDirectory:
             name: one for name, one in before.items() if contents.get(name, b"") is not None
         }
         found |= {name: Content(data) for name, data in contents.items() if data is not None}
-        files, last, together = known.refresh(found).records, self._last, self._together
+        files, last, together = known.refresh(found).records, self._last, self._across_files
         if near or together is None or together.diagnostics or not _alike(before, files):
-            together = _together(files, hidden=self._hidden, only_errors=True)
+            together = _across_files(files, hidden=self._hidden, only_errors=True)
         confirmed = (
             (last.observed.empty_confirmed, last.observed.reroute_confirmed)
             if last
@@ -198,13 +198,13 @@ class ManifestDirectory:
             return self._done((last.observed, last.diagnostics), place)
         hidden = any(kind == "Destination" for kind, _ in leaving)
         if (
-            self._together is None
-            or self._together.diagnostics
+            self._across_files is None
+            or self._across_files.diagnostics
             or hidden != self._hidden
             or not _alike(before, files)
         ):
-            self._together, self._hidden = _together(files, hidden=hidden), hidden
-        return self._done(_observed(files, self._together, leaving, confirmed=confirmed), place)
+            self._across_files, self._hidden = _across_files(files, hidden=hidden), hidden
+        return self._done(_observed(files, self._across_files, leaving, confirmed=confirmed), place)
 
     def _done(
         self, found: tuple[ObservedManifests, tuple[Diagnostic, ...]], place: frozenset[Identity]
@@ -263,7 +263,7 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     )
 
 
-def _together(
+def _across_files(
     files: Mapping[str, _Record], *, hidden: bool, only_errors: bool = False
 ) -> CrossFileResult:
     """Return the result of the rules across files. `hidden`: a Destination may exist that cannot be

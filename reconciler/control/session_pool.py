@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import taught
+from reconciler.collect.backoff import backoff_after_check
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.session_control import SessionControl
@@ -153,7 +153,7 @@ def learn(
     if previous is not None and is_secret_changed(previous, collector, stamp):
         previous = None
     interval = seconds(collector.effective.collect.interval)
-    retry = taught(report, previous, collector.effective_digest, interval, now)
+    retry = backoff_after_check(report, previous, collector.effective_digest, interval, now)
     if retry is not None and retry.reason in SECRET_REASONS and retry != previous:
         retry = replace(retry, stamp=stamp(collector))
     if retry != previous:

@@ -195,7 +195,7 @@ class RecordedMessages(Entries):
     def of(self, keys: Sequence[str]) -> Mapping[str, Entry]:
         if self._block[0] != keys:
             with self._reading() as connection:
-                self._block = keys, _these(connection, self._folder_id, keys)
+                self._block = keys, _entries_of_keys(connection, self._folder_id, keys)
         return self._block[1]
 
     def latest_uid(self) -> int:
@@ -241,7 +241,7 @@ class RecordedMessages(Entries):
         return self._whole
 
 
-def _these(connection: Connection, folder_id: int, keys: Sequence[str]) -> KnownEntries:
+def _entries_of_keys(connection: Connection, folder_id: int, keys: Sequence[str]) -> KnownEntries:
     """Return the entries of these keys. Most messages are just collected (`tables.NOTABLE`), so
     only the rows of the others are read in full."""
     collected: list[tuple[str, int]] = []

@@ -143,7 +143,7 @@ def _parse(data: bytes, file: str, templates: Templates, allow_inline_secrets: b
             if one.named and not one.template and (unusable or not one.loaded)
         ),
         templates=tuple(
-            replace(one.template, error=_told(diagnostics[-1])) if unusable else one.template
+            replace(one.template, error=_in_one_line(diagnostics[-1])) if unusable else one.template
             for one in parsed
             if one.template
         ),
@@ -309,11 +309,11 @@ def _template(
 ) -> Template:
     spec = found.root.child("spec")
     if valid is None or spec is None:
-        return Template(called, error=_told(error) if error else "")
+        return Template(called, error=_in_one_line(error) if error else "")
     return Template.of(called, spec, findings)
 
 
-def _told(error: Diagnostic) -> str:
+def _in_one_line(error: Diagnostic) -> str:
     return escape_unprintable(f"{error.file}:{error.line}:{error.column}: {error.message}")
 
 

@@ -146,7 +146,8 @@ def load(path: File) -> Allowed:
         wrong = error.errors(include_input=False, include_url=False)
         raise PolicyRefused(
             "; ".join(
-                f"{name}:{_told(found, one['type'], one['loc'], one['msg'])}" for one in wrong
+                f"{name}:{_problem_text(found, one['type'], one['loc'], one['msg'])}"
+                for one in wrong
             )
         ) from None
     secrets, hosts = policy.secrets, policy.hosts
@@ -165,7 +166,7 @@ def load(path: File) -> Allowed:
     )
 
 
-def _told(found: Document, kind: str, at: Path, message: str) -> str:
+def _problem_text(found: Document, kind: str, at: Path, message: str) -> str:
     at, unknown = _without_value(found, at), kind == "extra_forbidden"
     place = found.place(at, key=unknown)
     if unknown:

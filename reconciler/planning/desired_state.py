@@ -1,8 +1,8 @@
-"""Desired state: which collectors shall run and with which spec, from what the directory holds and
-what was good before.
+"""The desired state: which collectors shall run, and with which spec. It follows from the manifests
+and from what was good before.
 
-No mistake stops a collector: what cannot be read or understood keeps its last good version, and
-says so.
+No mistake stops a collector: a manifest that cannot be read or understood keeps its last good
+version, with the problem that says so.
 """
 
 from __future__ import annotations
@@ -123,12 +123,9 @@ def desire(
     last_good: Mapping[Key, Declaration],
     previous: Mapping[str, DesiredCollector] | None = None,
 ) -> Desired:
-    """Return what shall run.
-
-    `last_good` are the manifests that were in force the last time. `previous` are the collectors
-    that were desired then: those for which nothing changed are the same objects again, so that the
-    others are found fast.
-    """
+    """Return which collectors shall run. `last_good` are the manifests that were in force the
+    last time. `previous` are the collectors that were desired then. Those for which nothing
+    changed are the same objects again, so that the others are found fast."""
     destinations, destination_versions, gone = choose_destinations(observed, last_good)
     versions = choose_collectors(observed, last_good)
     rerouting = find_rerouting(versions.values(), destinations, observed, last_good)

@@ -14,9 +14,9 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class Change(Struct, frozen=True):
-    """A field that differs, as it stands in the effective spec, with absolute paths. None: it is
-    not there. A secret that stands in the manifest itself is hidden. The names of a Destination's
-    fields begin with `destination.`."""
+    """A field that differs, with its values in the effective specs, where paths are absolute.
+    None: the field is missing. A secret in the manifest itself is hidden. The names of a
+    Destination's fields begin with `destination.`."""
 
     field: str
     before: Any

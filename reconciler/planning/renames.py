@@ -22,12 +22,10 @@ from reconciler.planning.observed_manifests import (
 
 
 class Rename(Struct, frozen=True):
-    """What a new collector may have been called before.
-
-    `old` is the only collector that it can have been; "" where there is none, or more than one.
-    `alike` are those that are declared no longer and collected from the same account. `awaits`: the
-    old one has not ended yet. `rivals` are other new ones that are the same but for the name.
-    """
+    """The possible earlier name of a new collector. `old` is the only collector that it can have
+    been; "" where there is none, or more than one. `alike` are those that are no longer declared
+    and collected from the same account. `awaits`: the old one has not ended yet. `rivals` are
+    other new ones that differ in the name alone."""
 
     old: str
     alike: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""Whether mail would go to another default destination than before.
+"""The check whether mail would go to another default Destination than before.
 
-Whoever may declare one Destination must not get the mail of all collectors by that alone. So the
+The right to declare one Destination must not suffice to get the mail of all collectors. So the
 change is held where it concerns two or more collectors, until somebody confirms it.
 """
 

@@ -1,7 +1,7 @@
-"""Which version of each manifest counts: the one that is declared, or the last good one.
+"""The choice of each manifest's version: the declared one, or the last good one.
 
-A manifest that cannot be read or understood, or that vanished in a suspicious way, keeps its last
-good version, with the problem that says so.
+A manifest keeps its last good version if it cannot be read or understood, or if it vanished in a
+suspicious way. A problem says so.
 """
 
 from __future__ import annotations

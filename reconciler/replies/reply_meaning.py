@@ -158,7 +158,7 @@ def understand(text: str, code: str = "", now: datetime | None = None) -> Unders
     """
     words = normalised(text)
     row, found = _read(words)
-    meaning = None if code in _OF_WHAT_WAS_ASKED else _weighed(code, found)
+    meaning = None if code in _OF_WHAT_WAS_ASKED else _combined_meaning(code, found)
     if meaning is None:
         return None
     wait = _wait(words, now)
@@ -197,7 +197,7 @@ def _read(words: str) -> tuple[SourcedReply | None, Meaning | None]:
     return row, found
 
 
-def _weighed(code: str, words: Meaning | None) -> Meaning | None:
+def _combined_meaning(code: str, words: Meaning | None) -> Meaning | None:
     """Return the meaning of a reply whose words alone mean `words`."""
     meaning = _CODES.get(code) or _PASSING.get(code) or _GENERAL.get(code)
     if code in _CODES:

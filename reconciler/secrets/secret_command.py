@@ -100,7 +100,7 @@ def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = 
         )
     if code := running.returncode:
         raise SecretUnavailable(
-            f"{command[0]} ended with {_told(code)} and gave no secret; run it by hand, as the "
+            f"{command[0]} ended with {_ending(code)} and gave no secret; run it by hand, as the "
             "user that runs mailcollector, to see what it says"
         )
     return printed
@@ -152,5 +152,5 @@ def _kill(running: subprocess.Popen[bytes]) -> None:
         running.wait(5)
 
 
-def _told(code: int) -> str:
+def _ending(code: int) -> str:
     return f"exit code {code}" if code > 0 else f"signal {-code}"

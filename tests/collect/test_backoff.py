@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import decide, ends, forbids, remaining, taught
+from reconciler.collect.backoff import backoff_after_check, decide, ends, forbids, remaining
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -153,14 +153,14 @@ def test_an_interrupted_session_leaves_the_back_off_of_its_own_spec_alone() -> N
 
 def test_a_check_teaches_what_the_server_says_to_logins_and_nothing_else() -> None:
     fine = SessionReport(NOW, NOW, Outcome.SUCCEEDED)
-    refused = taught(failed("AuthenticationFailed"), None, "digest", 300.0, NOW)
+    refused = backoff_after_check(failed("AuthenticationFailed"), None, "digest", 300.0, NOW)
     lost = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
     assert refused is not None
-    again = taught(failed("AuthenticationFailed"), refused, "digest", 300.0, NOW)
+    again = backoff_after_check(failed("AuthenticationFailed"), refused, "digest", 300.0, NOW)
     assert again is not None
     assert (refused.failures, again.failures) == (1, 2)
-    assert taught(failed("ConnectionFailed"), refused, "digest", 300.0, NOW) is refused
-    assert taught(fine, refused, "digest", 300.0, NOW) is None
-    assert taught(fine, lost, "digest", 300.0, NOW) is lost
-    assert taught(fine, lost, "other", 300.0, NOW) is None
-    assert taught(fine, None, "digest", 300.0, NOW) is None
+    assert backoff_after_check(failed("ConnectionFailed"), refused, "digest", 300.0, NOW) is refused
+    assert backoff_after_check(fine, refused, "digest", 300.0, NOW) is None
+    assert backoff_after_check(fine, lost, "digest", 300.0, NOW) is lost
+    assert backoff_after_check(fine, lost, "other", 300.0, NOW) is None
+    assert backoff_after_check(fine, None, "digest", 300.0, NOW) is None

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.collector_list import FORMS, Form, SortField, SortKey, Told, ordered, teller
+from reconciler.cli.collector_list import (
+    FORMS,
+    Form,
+    Renderer,
+    SortField,
+    SortKey,
+    ordered,
+    renderer,
+)
 from reconciler.cli.collectors import unknown
 from reconciler.cli.common_options import READING, common
 from reconciler.cli.connect import reach, tell_where_from
@@ -120,7 +128,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     wanted = EVERYTHING
     for one in selectors:
         wanted &= one
-    told = teller(output, headers=not no_headers)
+    render = renderer(output, headers=not no_headers)
     said: list[bool] = []
 
     def look() -> Look:
@@ -128,9 +136,9 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         return ordered(found, key) if key else found, missing
 
     if watch:
-        return _watch(look, told, one=len(names) == 1)
+        return _watch(look, render, one=len(names) == 1)
     shown, missing = look()
-    text = told(shown, len(names) == 1)
+    text = render(shown, len(names) == 1)
     if text:
         click.echo(text, nl=not text.endswith("\n"))  # a template says itself where a line ends
     elif not missing and not shown:
@@ -159,7 +167,7 @@ def _selected(
     return [found[name] for name in dict.fromkeys(names or found) if name in found], missing
 
 
-def _watch(look: Callable[[], Look], told: Told, *, one: bool) -> int:
+def _watch(look: Callable[[], Look], render: Renderer, *, one: bool) -> int:
     before = None
     try:
         while True:
@@ -168,7 +176,7 @@ def _watch(look: Callable[[], Look], told: Told, *, one: bool) -> int:
             if whole:
                 click.clear()
             if whole or now != before:
-                click.echo("\n".join([told(now[0], one), *now[1]]))
+                click.echo("\n".join([render(now[0], one), *now[1]]))
             before = now
             time.sleep(_EVERY)
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ def name(message: DeliveryId, recipient: str) -> str:
     order = message.key if message.key.isascii() and message.key.isdigit() else ""
     identity = (
         f"[{_history(message.collector, message.epoch, message.folder)}, "
-        f"{json.dumps(message.key)}, {message.occurrence}, {_whom(recipient)}]"
+        f"{json.dumps(message.key)}, {message.occurrence}, {_normalized(recipient)}]"
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return f"{order[:_DIGITS].zfill(_DIGITS)}.{digest[:_SHORT]}{SUFFIX}"
@@ -54,7 +54,7 @@ def _history(collector: str, epoch: int, folder: Folder) -> str:
 
 
 @functools.lru_cache(256)
-def _whom(recipient: str) -> str:
+def _normalized(recipient: str) -> str:
     """Return the recipient as JSON, the same for all spellings of an address."""
     return json.dumps(unicodedata.normalize("NFC", recipient).casefold())
 

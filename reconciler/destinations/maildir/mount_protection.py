@@ -138,7 +138,7 @@ class MountProtection:
         if expected.is_the_same(found, path):
             return _MountCheck(changes, found)
         if not self._memory.accepted():
-            witness = self._witness(point)
+            witness = self._message_still_there(point)
             if witness is None:
                 _hold(mailbox, expected, found)
             log.info(
@@ -165,7 +165,7 @@ class MountProtection:
                 f"none is mounted there; mount it. If mail is to go there all the same: {CONFIRM}"
             )
 
-    def _witness(self, point: str) -> str | None:
+    def _message_still_there(self, point: str) -> str | None:
         """Return a message that was delivered lately to the file system at `point` and is there
         now; None where there is none."""
         # Hardly ever needed.

@@ -75,7 +75,7 @@ def _advice(named: Sequence[ManifestSummary], *, whole: bool) -> _Found:
 _Found = Iterator[tuple[Identity, Diagnostic]]
 
 
-def _about(
+def _diagnostic_at(
     manifest: ManifestSummary,
     path: str,
     rule: str,
@@ -94,7 +94,7 @@ def _duplicates(manifests: Iterable[ManifestSummary]) -> _Found:
         namesakes[manifest.kind, manifest.name].append(manifest)
     for (kind, name), group in namesakes.items():
         for manifest in group if len(group) > 1 else ():
-            yield _about(
+            yield _diagnostic_at(
                 manifest,
                 "metadata.name",
                 "duplicate-name",
@@ -108,7 +108,7 @@ def _defaults(manifests: Iterable[ManifestSummary]) -> _Found:
         manifest for manifest in manifests if manifest.kind == "Destination" and manifest.default
     ]
     for manifest in marked if len(marked) > 1 else ():
-        yield _about(
+        yield _diagnostic_at(
             manifest,
             "spec.default",
             "several-defaults",
@@ -125,7 +125,7 @@ def _destinations(
         if one.kind != "MailCollector":
             continue
         if one.destination is None and names and not has_default:
-            yield _about(
+            yield _diagnostic_at(
                 one,
                 "spec",
                 "no-destination",
@@ -139,7 +139,7 @@ def _destinations(
                 if known
                 else "declare it, or remove `destination`"
             )
-            yield _about(
+            yield _diagnostic_at(
                 one,
                 "spec.destination",
                 "unknown-destination",
@@ -169,7 +169,7 @@ def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Rea
         return
     other = f"the collector {quoted(found.name)} ({found.place})"
     if one.mailbox.takes_away:
-        yield _about(
+        yield _diagnostic_at(
             one,
             "spec.collect.mode",
             "all-delete-shared",
@@ -178,7 +178,7 @@ def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Rea
             Severity.WARNING,
         )
     else:
-        yield _about(
+        yield _diagnostic_at(
             one,
             "spec.source",
             "shared-account",
@@ -200,7 +200,7 @@ def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
         for one in group:
             if len(group) > 1:
                 other = next(other for other in group if other is not one)
-                yield _about(
+                yield _diagnostic_at(
                     one,
                     "spec.source",
                     "shared-refresh-token",
@@ -210,7 +210,7 @@ def _refresh_tokens(manifests: Iterable[ManifestSummary]) -> _Found:
                     Severity.INFO,
                 )
             if replaced:
-                yield _about(
+                yield _diagnostic_at(
                     one,
                     "spec.source",
                     "refresh-token-in-git",
@@ -249,7 +249,7 @@ def _unused_default(manifests: Sequence[ManifestSummary]) -> _Found:
             and one.default
             and all(name.destination != one.name for name in collectors)
         ):
-            yield _about(
+            yield _diagnostic_at(
                 one,
                 "spec.default",
                 "unreachable-default",
@@ -263,7 +263,7 @@ def _unused_templates(manifests: Sequence[ManifestSummary]) -> _Found:
     used = {one.template for one in manifests}
     for one in manifests:
         if one.kind == "Template" and one.name not in used:
-            yield _about(
+            yield _diagnostic_at(
                 one,
                 "metadata.name",
                 "unused-template",

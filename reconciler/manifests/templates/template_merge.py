@@ -88,17 +88,17 @@ def absolute(node: Node, base: str) -> Node:
     start = os.path.abspath(base)  # noqa: PTH100  # links are not resolved
     return _changed(
         node,
-        _there,
+        _same_position,
         lambda text, place: os.path.join(start, text) if place in FILES else text,  # noqa: PTH118
     )
 
 
 def named(node: Node, name: str) -> Node:
     """Return a template's spec with the placeholder replaced by a collector's name."""
-    return _changed(node, _there, lambda text, _: text.replace(NAME, name))
+    return _changed(node, _same_position, lambda text, _: text.replace(NAME, name))
 
 
-def _there(position: Position) -> Position:
+def _same_position(position: Position) -> Position:
     return position
 
 

@@ -49,7 +49,7 @@ class Reading(Struct, frozen=True):
     def located(self, findings: Iterable[Finding]) -> Iterator[tuple[Position, Finding]]:
         """Yield each finding with its position. Findings about the template itself are left out."""
         for finding in (*self.found, *findings):
-            told = self._told(finding) if self.template else finding
+            told = self._for_collector(finding) if self.template else finding
             if told is not None:
                 anchor = self.document.anchor(finding.path, key=finding.key)
                 at = (
@@ -62,7 +62,7 @@ class Reading(Struct, frozen=True):
                     replace(told, message=told.message + at) if at else told,
                 )
 
-    def _told(self, finding: Finding) -> Finding | None:
+    def _for_collector(self, finding: Finding) -> Finding | None:
         """Return a finding in words for the collector, or None if it is about the template."""
         name = quoted(self.names or "")
         if finding.lacks:

@@ -56,7 +56,7 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
     """Return the parser's error with a message, at the position to fix. `before` is the last event
     before the error."""
     problem = error.problem or "this is not YAML"
-    if error.problem_mark and (found := _misled(text, error.problem_mark.line)):
+    if error.problem_mark and (found := _odd_space_before(text, error.problem_mark.line)):
         return found
     if error.problem_mark and _is_long_quote(before, error.problem_mark.line):
         assert before is not None  # noqa: S101  # a quote is something
@@ -80,7 +80,7 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
     return Unusable(position, "syntax", _SENTENCES.get(problem, f"this is not YAML: {problem}"))
 
 
-def _misled(text: str, line: int) -> Unusable | None:
+def _odd_space_before(text: str, line: int) -> Unusable | None:
     """Return the error about an odd space in this line or the ones shortly before, or None."""
     every = lines(text)
     for number in range(min(line, len(every) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):

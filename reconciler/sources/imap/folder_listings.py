@@ -86,7 +86,7 @@ class FolderListings:
                     broken.add(name)
                     account.memory.broken_folders = frozenset(broken)
                     left = len(chosen.folders) - len(self._states) - 1
-                    self._survive(failed, left=left, listed=bool(listings))
+                    self._reconnect_after(failed, left=left, listed=bool(listings))
                     told = f'the folder "{name}" is passed over: {told}'
                 self._leave(told)
         self.state = serialized(self._states)
@@ -102,7 +102,7 @@ class FolderListings:
         self._states.append(None)
         self._notes.append(note)
 
-    def _survive(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
+    def _reconnect_after(self, failed: Sequence[SourceError], *, left: int, listed: bool) -> None:
         """Connect again for the other folders after one has ended the connection.
 
         Raises its error where the server itself seems to fail.
@@ -180,7 +180,7 @@ class FolderListings:
         sizes = SizesByUid(self._account.share.take)
         if self._unsized(folder):
             return self._in_another_way(client, folder, sizes, None, None)
-        found, error = self._plainly(client, sizes)
+        found, error = self._list_at_once(client, sizes)
         if found is not None and found.short and not found.broken_off:
             # some may have been removed meanwhile
             found = replace(found, announced=self._account.count(client, folder))
@@ -188,7 +188,7 @@ class FolderListings:
             return found
         return self._in_another_way(client, folder, sizes, found, error)
 
-    def _plainly(
+    def _list_at_once(
         self, client: ImapClient, sizes: SizesByUid
     ) -> tuple[ListedFolder | None, SourceError | None]:
         """List with one command; return the folder, or the error that ended the connection."""

@@ -121,7 +121,7 @@ class ImapPush:
         connection.begin_command()
         connection.send(_TAG + b" IDLE\r\n")
         while self._step is _Step.ASKED:
-            self._hear(connection.read_line()[:-2])
+            self._take_line(connection.read_line()[:-2])
         self._socket = connection.socket
         self._socket.setblocking(False)
         self._take(connection.take(connection.buffered()))
@@ -198,30 +198,30 @@ class ImapPush:
                 f"{self._endpoint}: the server talks without end while it should wait for mail"
             )
         for line in lines:
-            self._hear(line.removesuffix(b"\r"))
+            self._take_line(line.removesuffix(b"\r"))
 
-    def _hear(self, line: bytes) -> None:
+    def _take_line(self, line: bytes) -> None:
         line, self._literal = self._literal + line, b""
         if _LITERAL.fullmatch(line):
             self._literal = line + b" "  # the folder's name follows on the next line
         elif line.startswith(b"+"):
-            self._agreed()
+            self._idle_begun()
         elif line.startswith(b"* "):
-            self._told(line)
+            self._take_response(line)
         elif line.startswith(_TAG + b" ") and self._step is _Step.DONE:
             self._step = _Step.ASKED
             self._send(_TAG + b" IDLE\r\n")
         else:
             raise ConnectionFailed(f"{self._endpoint}: the server ended IDLE, or refused it")
 
-    def _agreed(self) -> None:
+    def _idle_begun(self) -> None:
         if self._step is not _Step.ASKED:
             raise ProtocolViolation(
                 f"{self._endpoint}: the server asks for more, and nothing was begun"
             )
         self._step = _Step.IDLE
 
-    def _told(self, line: bytes) -> None:
+    def _take_response(self, line: bytes) -> None:
         if line[:5].upper() == b"* BYE":
             raise ConnectionFailed(
                 f"{self._endpoint}: the server said goodbye to the connection that waited for mail"

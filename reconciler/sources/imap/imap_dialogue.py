@@ -110,7 +110,7 @@ class ImapDialogue(imaplib.IMAP4):
             raise ProtocolViolation(
                 f"{self.connection.endpoint}: the server does not greet as IMAP servers do"
             )
-        self._told(greeting)
+        self._take_untagged(greeting)
         self.state = "AUTH" if greeting.name == "PREAUTH" else "NONAUTH"
         if not self.learn_capabilities() or "IMAP4REV1" not in self.capabilities:
             self.refresh_capabilities()
@@ -124,7 +124,7 @@ class ImapDialogue(imaplib.IMAP4):
             self.continuation_response = response.text  # type: ignore[assignment]  # the same
             return None
         if isinstance(response, Untagged):
-            self._told(response)
+            self._take_untagged(response)
             return b"*"
         if response.tag not in self.tagged_commands:
             raise self._violation("an answer to no command of ours")
@@ -312,7 +312,7 @@ class ImapDialogue(imaplib.IMAP4):
         if isinstance(response, Untagged):
             if response.name == "FETCH":
                 return self._fetched(response)
-            self._told(response)
+            self._take_untagged(response)
             return None
         if isinstance(response, Completed) and self._answers_post(response):
             return None
@@ -342,7 +342,7 @@ class ImapDialogue(imaplib.IMAP4):
             self.unread += found is None
             return found
 
-    def _told(self, response: Untagged) -> None:
+    def _take_untagged(self, response: Untagged) -> None:
         """Take an untagged response, which may come at any time (RFC 3501, section 7)."""
         name = response.name
         if hearer := self._hearers.get(name):

@@ -52,7 +52,7 @@ class ImapRefusals:
         except Goodbye as error:
             text = f"{doing}: the server said goodbye"
             raise self.known(text, str(error)) or ConnectionFailed(
-                self._told(text, str(error))
+                self._sentence(text, str(error))
             ) from None
         except imaplib.IMAP4.abort as error:
             raise ProtocolViolation(
@@ -63,7 +63,7 @@ class ImapRefusals:
 
     def refused(self, doing: str, text: str) -> SourceError:
         """Return the error of a NO or BAD to a command that must work."""
-        return self.known(doing, text) or SourceError(self._told(doing, text))
+        return self.known(doing, text) or SourceError(self._sentence(doing, text))
 
     def known(self, doing: str, text: str) -> SourceError | None:
         """Return the error of these words; None where their meaning is unknown.
@@ -107,7 +107,7 @@ class ImapRefusals:
         A refusal for a while is no fault of the credentials (hazard I27).
         """
         return self._understood("login refused", completed.text) or refused_login(
-            self._told("login refused", completed.text),
+            self._sentence("login refused", completed.text),
             completed.text,
             host=self._endpoint.host,
             protocol="imap",
@@ -116,7 +116,7 @@ class ImapRefusals:
 
     def _understood(self, doing: str, text: str, message: str = "") -> SourceError | None:
         return refusal(
-            message or self._told(doing, text),
+            message or self._sentence(doing, text),
             text,
             response_code(text) or "",
             host=self._endpoint.host,
@@ -124,7 +124,7 @@ class ImapRefusals:
             provider=self._endpoint.provider,
         )
 
-    def _told(self, doing: str, text: str) -> str:
+    def _sentence(self, doing: str, text: str) -> str:
         return f"{self._endpoint}: {doing}: {self.shown(text)}"
 
 

@@ -86,14 +86,14 @@ class Body:
                 seen = dot + 3
                 continue
             if connection.buffered() >= _PIECE:
-                yield self._unstuff(connection.take(self._sure()))
+                yield self._unstuff(connection.take(self._certain_octets()))
             seen = max(0, connection.buffered() - len(_END) + 1)
             connection.fill(bulk=True)
         piece = self._unstuff(connection.take(dot + 2))
         connection.take(3)
         yield piece
 
-    def _sure(self) -> int:
+    def _certain_octets(self) -> int:
         """Return how many buffered octets can be yielded: none in which the end, or a stuffed
         dot, may begin."""
         sure = self._connection.buffered() - len(_END) + 1

@@ -32,7 +32,9 @@ class PendingDeletes:
         Raises SourceError.
         """
         refused = [
-            (listed.key, reason) for listed in messages if (reason := self._unfit(maildrop, listed))
+            (listed.key, reason)
+            for listed in messages
+            if (reason := self._reason_to_keep(maildrop, listed))
         ]
         unfit = {key for key, _ in refused}
         wanted = [listed.key for listed in messages if listed.key not in unfit]
@@ -67,7 +69,7 @@ class PendingDeletes:
             return Deletion(refused=tuple((key, reason) for key in sorted(pending)))
         return Deletion(confirmed=pending)
 
-    def _unfit(self, maildrop: Maildrop, listed: Listed) -> str:
+    def _reason_to_keep(self, maildrop: Maildrop, listed: Listed) -> str:
         """Return why a message must not be deleted, "" where it may be."""
         if listed.key not in maildrop.numbers:
             return "it is not on the server"

@@ -56,7 +56,7 @@ class AccessGuard:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
         scope["address"] = self._rules.proxies.client(peer, headers)
-        answer = self._unfit(scope, headers) or self._admit(scope, peer, headers)
+        answer = self._general_refusal(scope, headers) or self._admit(scope, peer, headers)
         scope["headers"] = without_identity(scope["headers"])
         passed = logged(scope, hardened(send))
         if answer is not None or _is_probe(scope["path"]):
@@ -81,7 +81,7 @@ class AccessGuard:
         finally:
             self._serving -= 1
 
-    def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
+    def _general_refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the refusal of a request that is refused whoever sends it; None where it is
         not."""
         if "content-length" in headers and "transfer-encoding" in headers:

@@ -84,7 +84,7 @@ class EventStream:
             yield event("synced", "{}", journal.identity(position))
             while True:
                 changes, position = journal.since(position), journal.number
-                async for piece in _pieces(_told(journal, changes, draw)):
+                async for piece in _pieces(_change_events(journal, changes, draw)):
                     yield piece
                 try:
                     await asyncio.wait_for(woken.wait(), _STILL_THERE)
@@ -107,7 +107,7 @@ def _drawing(fields: str) -> Callable[[ShownCollector], str]:
     )
 
 
-def _told(
+def _change_events(
     journal: EventJournal,
     changes: Iterable[BoardChange],
     draw: Callable[[ShownCollector], str],

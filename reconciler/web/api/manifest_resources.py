@@ -170,10 +170,10 @@ class ManifestResources:
     async def _proposed(self, asked: ManifestChange, matching: frozenset[str] | None) -> Response:
         found = await self._control.manifests.propose(asked, matching)
         found.draft.require_valid()
-        return JSONResponse(_trial(found), headers=_etag(found.draft.before))
+        return JSONResponse(_dry_run_answer(found), headers=_etag(found.draft.before))
 
 
-def _trial(found: ProposedChange) -> dict[str, Any]:
+def _dry_run_answer(found: ProposedChange) -> dict[str, Any]:
     draft = found.draft
     return {
         "plan": found.plan,

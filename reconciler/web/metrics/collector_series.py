@@ -59,7 +59,7 @@ def collector_series(collectors: Iterable[ShownCollector]) -> Iterator[Metric]:
         (
             ((name, state), count)
             for name, status in found
-            for state, count in _standing(status.last_session)
+            for state, count in _message_states(status.last_session)
         ),
     )
     for metric, reading in _READINGS.items():
@@ -72,7 +72,7 @@ def _read(found: Iterable[tuple[str, Status]], reading: Reading) -> Iterator[Sam
             yield (name,), value
 
 
-def _standing(session: ShownSession | None) -> tuple[tuple[str, int], ...]:
+def _message_states(session: ShownSession | None) -> tuple[tuple[str, int], ...]:
     """Return the states of messages; they add up to what was listed."""
     if session is None:
         return ()
