@@ -107,6 +107,30 @@ def test_a_thread_acts_as_the_owner_and_as_root_again(
     assert started == {"Uid": "0", "Gid": "0", "Groups": " ".join(map(str, groups)), "files": "all"}
 
 
+def test_a_thread_that_acted_as_an_owner_has_lost_what_lifts_quotas_and_nothing_else() -> None:
+    found: list[int] = []
+
+    def acting() -> None:
+        found.append(_capabilities())
+        with acting_as(Owner(ALICE, ALICE)):
+            pass
+        found.append(_capabilities())
+
+    thread = threading.Thread(target=acting)
+    thread.start()
+    thread.join()
+    before, after = found
+    assert after == before & ~(1 << 24)  # CAP_SYS_RESOURCE
+
+
+def _capabilities() -> int:
+    """The effective ones of this thread."""
+    status = Path(f"/proc/self/task/{threading.get_native_id()}/status").read_text()
+    return next(
+        int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff")
+    )
+
+
 def _status() -> dict[str, str]:
     """Of this thread: its file system's identity, its groups, and whether it has the capabilities
     for files."""
