@@ -117,8 +117,8 @@ def _is_noticed(mutation: Mutation, tests: NearTests, runner: TestRunner, limit:
 
 
 def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str, Any]:
-    """Return what the tests near these areas enter. Files of tests that changed since that was
-    found out are run first."""
+    """Return what the tests near these areas enter. Of a file that changed since that was found
+    out, the tests that are new are run first."""
     kept = {} if anew else _kept()
     for area in areas:
         digests = {
@@ -128,10 +128,11 @@ def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str,
         changed = [name for name, now in digests.items() if kept.get(name, {}).get("digest") != now]
         if changed:
             print(f"recording {len(changed)} files of tests near {area} …", flush=True)
-            found = copy.record(changed)
+            before = {name: kept.get(name, {}).get("tests", {}) for name in changed}
+            found = copy.record(changed, [test for known in before.values() for test in known])
             for name in changed:
                 of_file = {test: one for test, one in found.items() if test.startswith(f"{name}::")}
-                kept[name] = {"digest": digests[name], "tests": of_file}
+                kept[name] = {"digest": digests[name], "tests": before[name] | of_file}
             RECORDED.parent.mkdir(exist_ok=True)
             RECORDED.write_text(json.dumps(_kept() | kept))
     wanted = {name for area in areas for name in _test_files(area, copy)}

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,13 +34,23 @@ class CheckoutCopy:
         if (ROOT / ".servers").exists():
             (path / ".servers").symlink_to(ROOT / ".servers")
 
-    def record(self, tests: Sequence[str]) -> dict[str, object]:
-        """Run these tests once and return which functions each of them enters. A test that fails
-        unchanged would count for every change, so it is left out."""
+    def record(self, tests: Sequence[str], known: Iterable[str]) -> dict[str, object]:
+        """Run these tests once, but for those `known`, and return which functions each of them
+        enters. A test that fails unchanged would count for every change, so it is left out."""
+        listed = self.path / "mutants.args"
+        listed.write_text("\n".join([*(f"--deselect={test}" for test in known), *tests]))
         found: dict[str, object] = {}
         with tempfile.TemporaryDirectory() as written:
             subprocess.run(
-                [sys.executable, "-m", "pytest", "-n2", "-p", "tests.mutants.recording", *tests],
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    "-n2",
+                    "-p",
+                    "tests.mutants.recording",
+                    f"@{listed}",
+                ],
                 cwd=self.path,
                 env=self._environment(RECORD_TO=written, RECORD_ROOT=str(self.path)),
                 stdout=subprocess.DEVNULL,
