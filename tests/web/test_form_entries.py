@@ -154,6 +154,7 @@ def test_a_password_keeps_its_spaces_and_loses_its_line_end(
 def test_what_nobody_changed_is_not_tidied() -> None:
     loaded_values = EMPTY | {FORWARD: "mailto:x@example.net", INTERVAL: "5 min"}
     assert tidied(loaded_values, loaded_values, FIELDS) == loaded_values
+    assert tidied({TITLE: "x"}, loaded_values, FIELDS) == {TITLE: "x"}
     port = EMPTY | {SERVER: "mail.example.com:1993", PORT: "993"}
     assert tidied(port, EMPTY, FIELDS) == port  # two ports: a rule says so
 

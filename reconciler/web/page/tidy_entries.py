@@ -47,8 +47,8 @@ def tidied(sent: Values, loaded: Values, fields: SchemaField) -> Values:
     cannot be read stays as it is, for a rule to say so."""
     found = dict(sent)
     for field in fields.leaves():
-        text = sent.get(field.name, "")
-        if text == loaded.get(field.name, ""):
+        text = sent.get(field.name)
+        if text is None or text == loaded.get(field.name, ""):
             continue
         if field.unit and field.shape == "text":
             found[field.name] = _with_units(text, field.unit)
