@@ -18,7 +18,7 @@ from reconciler.wire.endpoint import Endpoint
 from reconciler.wire.name_lookup import SocketAddress, allowed_by_policy, look_up
 from reconciler.wire.receive_buffer import LARGEST, ReceiveBuffer
 from reconciler.wire.reply_turns import LONG, ReplyTurn
-from reconciler.wire.transcript import ConnectionTranscript
+from reconciler.wire.transcript import LISTED, ConnectionTranscript
 
 _ALERTS = 5
 """Alerts of a connection that are kept."""
@@ -27,8 +27,6 @@ _SMALLEST_PIECE = 8 << 10
 """Octets of an unfinished line from which they are taken out of the buffer."""
 _BEGINNING = 100
 """Octets of a line that decide whether it may be long."""
-LISTED = 5
-"""Lines of a listing that a transcript keeps."""
 _ENDS = (EOFError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """Errors that mean that the server has closed the connection."""
 

@@ -27,6 +27,10 @@ OCTETS = 16 << 10
 """Octets that the lines of the beginning may have, and those of the end."""
 LENGTH = 300
 """Characters of a line that are shown."""
+LISTED = 5
+"""Lines of a listing that are kept; the others count as bulk data."""
+_SIZE = re.compile(rb"\* \d{1,10} FETCH \([^\[{]{0,60}RFC822\.SIZE", re.IGNORECASE)
+"""A line of an IMAP listing."""
 _KEPT = 800
 """Octets of a line that are kept until the session is over."""
 _RESPONSES = 16
@@ -102,11 +106,13 @@ class Transcript:
 class ConnectionTranscript:
     """What is said over one connection. It knows the commands that log in."""
 
-    __slots__ = ("_in_login", "_name", "_transcript", "octets")
+    __slots__ = ("_in_login", "_listed", "_name", "_transcript", "octets")
 
     def __init__(self, transcript: Transcript, name: str) -> None:
         self._transcript = transcript
         self._name = name
+        self._listed = 0
+        """Lines of a listing in a row that were received one by one."""
         self._in_login = False
         """A login was sent, and its answer has not come."""
         self.octets = 0
@@ -124,10 +130,14 @@ class ConnectionTranscript:
 
     def received(self, line: bytes) -> None:
         """Keep a line of the server."""
-        if self.octets:
+        if self.octets and not (self._listed >= LISTED and _SIZE.match(line)):
             self._count_bulk()
         if self._in_login:
             line = self._without_challenge(line)
+        self._listed = self._listed + 1 if _SIZE.match(line) else 0
+        if self._listed > LISTED:
+            self.octets += len(line)
+            return
         self._transcript.add(self._name, Direction.RECEIVED, line.rstrip(b"\r\n"))
 
     def received_around(self, opening: bytes, octets: int, closing: bytes) -> None:

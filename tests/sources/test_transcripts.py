@@ -245,3 +245,18 @@ def test_a_message_is_only_counted(dovecot: Dovecot, user: str, protocol: str) -
     assert "private" not in text
     assert "secret words" not in text
     assert "14,0" in text  # 14,0xx bytes, by the protocol's count
+
+
+def test_a_listing_is_kept_by_its_first_lines_however_it_comes() -> None:
+    def slowly(client: Client, line: bytes) -> None:
+        for number in range(1, 31):
+            client.send(b"* %d FETCH (UID %d RFC822.SIZE 10)\r\n" % (number, number))
+            if number > 2:
+                client.send(b"* OK still here\r\n" if number == 20 else b"")
+        client.send(tagged(line, b"TAG OK done\r\n"))
+
+    with Scripted(imap({"UID FETCH 1:*": slowly, "UID FETCH": b"TAG NO none\r\n"})) as server:
+        lines = said(session("imap", server.host, server.port, PASSWORD))
+    listed = [line for line in lines if "RFC822.SIZE 10" in line]
+    assert 5 <= len(listed) <= 15, lines
+    assert any(line.startswith("< [") and line.endswith(" bytes]") for line in lines), lines

@@ -15,7 +15,8 @@ from reconciler.model.secret_parts import foreign_words
 from reconciler.replies.refusals import refusal
 from reconciler.replies.reply_meaning import decoded
 from reconciler.sources.pop3.multiline_body import Body
-from reconciler.wire.connection import LISTED, Connection
+from reconciler.wire.connection import Connection
+from reconciler.wire.transcript import LISTED
 
 _SHOWN = 300
 _CAPABILITIES = 64 << 10

@@ -8,6 +8,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.page.collector_view import CollectorView
 from reconciler.web.page.consent_view import ConsentView
+from reconciler.web.page.dialogue_view import DialogueView
 from reconciler.web.page.form_view import FormView
 from reconciler.web.page.list_actions import ListActions
 from reconciler.web.page.list_view import ListView
@@ -25,6 +26,7 @@ def page(control: ControlService, rules: AccessRules) -> ASGIApp:
             *ListView(control).routes(),
             *ListActions(control).routes(),
             *CollectorView(control).routes(),
+            *DialogueView(control).routes(),
             *FormView(control).routes(),
             *ConsentView(control, rules).routes(),
             *ManifestsView(control).routes(),

@@ -9,38 +9,42 @@ from markupsafe import Markup
 from reconciler.model.status import ShownSession
 from reconciler.web.page.page_translation import Language
 
-_STEP, _BAR = 7, 5
+_WIDTH = 700
+_WIDEST = 28
+"""The step from bar to bar where there are few."""
 _MESSAGES, _GAP, _TIMES = 64, 14, 28
 """Heights: the bars of messages, the line between, the bars of durations."""
-_LEFT, _TOP = 0, 8
+_TOP = 8
 _PLACES = 100
+_FEWEST = 3
+"""Sessions that make a chart; fewer are told by the table alone."""
 
 
 def session_chart(sessions: Sequence[ShownSession], language: Language) -> Markup:
-    """Return the chart of these sessions, which begin with the newest. The table below it says the
-    same in words, so a screen reader passes over the bars."""
+    """Return the chart of these sessions, which begin with the newest; "" where they are too few.
+    The table below it says the same in words, so a screen reader passes over the bars."""
     shown = list(reversed(sessions))[-_PLACES:]
-    most = max((one.collected for one in shown), default=0)
-    longest = max(map(duration, shown), default=0.0)
-    width, height = _LEFT + _PLACES * _STEP, _TOP + _MESSAGES + _GAP + _TIMES
-    base = _TOP + _MESSAGES
+    if len(shown) < _FEWEST:
+        return Markup("")
+    most = max(one.collected for one in shown)
+    longest = max(map(duration, shown))
+    step = min(_WIDEST, _WIDTH / len(shown))
+    height, base = _TOP + _MESSAGES + _GAP + _TIMES, _TOP + _MESSAGES
+    end = _number(step * len(shown))
     bars = Markup("").join(
-        _bars(at, one, most, longest, base)
-        for at, one in enumerate(shown, start=_PLACES - len(shown))
+        _bars(at * step, step * 5 / 7, one, most, longest, base) for at, one in enumerate(shown)
     )
     return Markup(
         '<svg class="chart sessions" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        '<path class="rule" d="M{} {}H{}M{} {}H{}"/>{}</svg>'
+        '<path class="rule" d="M0 {}H{}M0 {}H{}"/>{}</svg>'
     ).format(
-        width,
+        _WIDTH,
         height,
         language.gettext("Messages and duration of the last sessions; the table has the numbers"),
-        _LEFT,
         base,
-        width,
-        _LEFT,
+        end,
         height - 0.5,
-        width,
+        end,
         bars,
     )
 
@@ -70,24 +74,29 @@ def seconds_words(seconds: float, language: Language) -> str:
     return f"{language.number(rounded)}\N{NO-BREAK SPACE}{language.gettext('s')}"
 
 
-def _bars(at: int, session: ShownSession, most: int, longest: float, base: int) -> Markup:
-    x = _LEFT + at * _STEP
+def _bars(
+    x: float, wide: float, session: ShownSession, most: int, longest: float, base: int
+) -> Markup:
     failed = session.outcome == "failed"
     height = 0 if not most else round(session.collected * (_MESSAGES - 2) / most)
     high = max(2, height) if session.collected else 0
     long = max(1.5, round(duration(session) * _TIMES / longest, 1)) if longest else 1.5
     found = Markup("")
     if high:
-        found += _rect("bar-good", x, base - high, high)
+        found += _rect("bar-good", x, wide, base - high, high)
     if failed or session.failed:
         found += Markup('<circle class="bar-bad" cx="{}" cy="{}" r="3"/>').format(
-            x + _BAR / 2, base - high - 5
+            _number(x + wide / 2), base - high - 5
         )
     kind = "bar-bad" if failed else "bar-none"
-    return found + _rect(kind, x, base + _GAP + _TIMES - long, long)
+    return found + _rect(kind, x, wide, base + _GAP + _TIMES - long, long)
 
 
-def _rect(kind: str, x: float, y: float, height: float) -> Markup:
+def _rect(kind: str, x: float, wide: float, y: float, height: float) -> Markup:
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-        kind, x, y, _BAR, height
+        kind, _number(x), y, _number(wide), height
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
