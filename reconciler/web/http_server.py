@@ -18,16 +18,17 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
 from reconciler.web.access.access_guard import AccessGuard
 from reconciler.web.access.access_rules import AccessRules
+from reconciler.web.access.request_room import RequestRoom
 from reconciler.web.access.token_file import TokenFile
 from reconciler.web.api.service_resources import DaemonPaths
 from reconciler.web.application import application, trusted
 from reconciler.web.http_connections import HttpServer
 
 SOCKET = "control.sock"
-_CLIENTS = 64
+_CLIENTS = 256
 """Connections at once on TCP; on the socket `collect --wait` has one for each session besides."""
 _FOR_PROBES = 16
-"""Connections of TCP that are kept free of event streams."""
+"""Connections of each that are kept free of event streams."""
 
 
 class ListenRefused(CollectorError):
@@ -47,14 +48,12 @@ async def served(
     listen = settings.listen
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
-        await stack.enter_async_context(
-            _served(trusted(app), control_socket, _CLIENTS + 4 * settings.max_sessions)
-        )
+        for_sessions = _CLIENTS + 4 * settings.max_sessions
+        await stack.enter_async_context(_served(trusted(app), control_socket, for_sessions))
         if listen is not None:
             _require_fit(settings, listen, rules.tokens)
             tcp = stack.enter_context(_tcp_socket(listen))
-            guard = AccessGuard(app, rules, _CLIENTS - _FOR_PROBES)
-            await stack.enter_async_context(_served(guard, tcp, _CLIENTS))
+            await stack.enter_async_context(_served(AccessGuard(app, rules), tcp, _CLIENTS))
         yield
 
 
@@ -135,7 +134,7 @@ def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
-    server = HttpServer(app, most)
+    server = HttpServer(RequestRoom(app, most - _FOR_PROBES), most)
     task = asyncio.create_task(server.serve([listener]), name="API")
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it

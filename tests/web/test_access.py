@@ -390,6 +390,7 @@ def test_W5_event_streams_leave_room_for_the_probes(
                 stream = here.browser.stream("GET", events, headers=bearer)
                 assert (await stack.enter_async_context(stream)).status_code == status
             assert (await here.ask("GET /healthz")).status_code == 200
+            assert (await here.daemon.client.get("/api/v1/summary")).status_code == 200
             busy = await here.ask("GET /api/v1/summary", **bearer)
             assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
         async with asyncio.timeout(20):  # the server has to notice that they are closed

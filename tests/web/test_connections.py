@@ -167,7 +167,11 @@ def test_N8_a_client_that_does_not_take_its_answer_is_closed(
     run(scenario())
 
 
-def test_N8_half_open_requests_take_nobody_elses_place(root: Path, settings: Settings) -> None:
+def test_N8_half_open_requests_take_nobody_elses_place(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "_CLIENTS", 64)
+
     async def scenario() -> None:
         async with (
             listening(root, settings) as (_, port),
@@ -234,6 +238,7 @@ def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in
     root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_server, "_CLIENTS", 0)
+    monkeypatch.setattr(http_server, "_FOR_PROBES", 0)
 
     async def scenario() -> None:
         async with (

@@ -17,35 +17,28 @@ from reconciler.web.access.access_rules import AccessRules, TooManyTries
 from reconciler.web.access.answer_headers import hardened
 from reconciler.web.access.request_log import logged
 from reconciler.web.access.request_origins import sent_by_browser
+from reconciler.web.access.request_room import is_probe
 from reconciler.web.access.roles import Principal
 from reconciler.web.access.stream_guard import serve_admitted
 from reconciler.web.access.token_file import TokenRefused
 from reconciler.web.access.trusted_proxy import without_identity
 from reconciler.web.problem_details import problem
 
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Paths that are served to everybody, without a token."""
 OPEN = frozenset({"/login", "/language"})
 """Pages that are served to everybody, besides those below `/login/` and `/consent/`."""
 SAFE = frozenset({"GET", "HEAD"})
 _API = ("/api/", "/openapi.json", "/-/")
 _BEARER = {"WWW-Authenticate": "Bearer"}
 _UNUSABLE = "the file of tokens cannot be used; the log says more"
-_BUSY = problem(
-    503, "Busy", "too many requests at once: close some event streams", {"Retry-After": "5"}
-)
 
 
 class AccessGuard:
     """An ASGI application that passes on permitted requests, each with its principal in the
-    scope. It refuses the others with a problem, or sends a browser to the login. At most `most`
-    requests are answered at once, besides probes."""
+    scope. It refuses the others with a problem, or sends a browser to the login."""
 
-    def __init__(self, app: ASGIApp, rules: AccessRules, most: int) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
-        self._most = most
-        self._serving = 0
         self._told = ""
         """The last logged reason why the file of tokens cannot be used."""
 
@@ -59,27 +52,14 @@ class AccessGuard:
         answer = self._general_refusal(scope, headers) or self._admit(scope, peer, headers)
         scope["headers"] = without_identity(scope["headers"])
         passed = logged(scope, hardened(send))
-        if answer is not None or _is_probe(scope["path"]):
+        who = scope.get("principal")
+        if answer is not None or who is None:
             await (answer or self._app)(scope, receive, passed)
-        elif self._serving >= self._most:
-            await _BUSY(scope, receive, passed)
         else:
-            await self._counted(scope, receive, passed)
-
-    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, if there is room. A stream stays open, and a client may open many, so
-        a part of the connections is kept for the probes."""
-        self._serving += 1
-        who, headers = scope.get("principal"), Headers(scope=scope)
-        try:
-            if who is None:
-                await self._app(scope, receive, send)
-            else:
-                await serve_admitted(
-                    self._app, scope, receive, send, lambda: self._rules.holds(who, headers)
-                )
-        finally:
-            self._serving -= 1
+            sent = Headers(scope=scope)
+            await serve_admitted(
+                self._app, scope, receive, passed, lambda: self._rules.holds(who, sent)
+            )
 
     def _general_refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the refusal of a request that is refused whoever sends it; None where it is
@@ -104,7 +84,7 @@ class AccessGuard:
     def _admit(self, scope: Scope, peer: str, headers: Headers) -> Response | None:
         """Find out who asks, and return the answer to somebody who may not."""
         path = scope["path"]
-        if _is_probe(path):
+        if is_probe(path):
             return None
         try:
             self._rules.tokens.tokens()  # without its file nobody gets in, however they come
@@ -144,10 +124,6 @@ class AccessGuard:
         if trouble != self._told:
             log.error(_UNUSABLE.partition(";")[0], error=trouble)
         self._told = trouble
-
-
-def _is_probe(path: str) -> bool:
-    return path in PROBES or path.startswith("/static/")
 
 
 def wants_page(headers: Headers) -> bool:
