@@ -12,9 +12,14 @@ from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
 from reconciler.model.interfaces import MailDestination, Push, Source
 from reconciler.model.manifest_policy import allowed
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.model.secret import Secret
 from reconciler.model.settings import Settings
-from reconciler.model.spec import SourceSpec, seconds
+from reconciler.model.spec import (
+    SourceSpec,
+)
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.secrets import read_secret
 from reconciler.wire.account_memory import AccountMemories

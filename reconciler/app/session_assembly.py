@@ -28,10 +28,12 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import MailDestination
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.routing_answer import Routing
+from reconciler.model.scalar_types import (
+    octets,
+)
 from reconciler.model.secret import Secret, redact
 from reconciler.model.session_dialogue import SessionDialogue
 from reconciler.model.settings import Settings
-from reconciler.model.spec import octets
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.wire.transcript import Transcript
 

@@ -15,7 +15,9 @@ from reconciler.control.session_request import SecretStamp, is_secret_changed
 from reconciler.model.errors import CollectorError, Throttled
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import SessionReport
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.model.timestamps import timestamp
 from reconciler.planning.desired_state import DesiredCollector
 

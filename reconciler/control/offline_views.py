@@ -18,7 +18,9 @@ from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood, Retry
 from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.model.status import ShownCollector
 from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid, desire
 from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run

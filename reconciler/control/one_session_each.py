@@ -17,7 +17,9 @@ from reconciler.control.session_pool import SessionPool
 from reconciler.control.session_request import SecretStamp, SessionRequest, is_secret_changed
 from reconciler.model.history import History, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.model.timestamps import timestamp
 from reconciler.planning.desired_state import DesiredCollector
 

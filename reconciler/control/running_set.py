@@ -27,7 +27,9 @@ from reconciler.control.session_request import (
 from reconciler.model.history import Retry
 from reconciler.model.manifest_secrets import secret_refs
 from reconciler.model.outcomes import SessionReport
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.planning.desired_state import DesiredCollector
 from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Replace, Start, Step, Stop
 

@@ -26,7 +26,9 @@ from reconciler.model.errors import AuthenticationFailed, CollectorError, NoThre
 from reconciler.model.history import Retry
 from reconciler.model.interfaces import Push, Registry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.planning.desired_state import DesiredCollector
 
 RunSession = Callable[[DesiredCollector, SessionControl], SessionReport]

@@ -29,7 +29,14 @@ from reconciler.model import domains
 from reconciler.model.errors import PolicyRefused
 from reconciler.model.known_providers import OAUTH2
 from reconciler.model.manifest_policy import Allowed, Role, allowed, is_beneath
-from reconciler.model.spec import VARIABLE, Items, Line, ManifestModel
+from reconciler.model.scalar_types import (
+    VARIABLE,
+    Items,
+    Line,
+)
+from reconciler.model.spec import (
+    ManifestModel,
+)
 
 _SOURCE = ("spec", "source")
 _SECRETS = (

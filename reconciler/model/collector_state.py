@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.model.status import ShownCollector
 
 PAUSED = "Paused"

@@ -24,7 +24,9 @@ from reconciler.model.history import (
     Retry,
 )
 from reconciler.model.outcomes import Failure, Outcome, SessionReport, Totals
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 
 
 def report(started: datetime, finished: datetime, error: Failure | None = None) -> SessionReport:

@@ -23,7 +23,9 @@ from reconciler.control.session_request import SessionRequest, SessionResult
 from reconciler.control.status_board import StatusBoard
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 from reconciler.planning.desired_state import desire
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.reconcile_plan import plan

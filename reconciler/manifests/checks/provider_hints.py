@@ -8,7 +8,9 @@ from reconciler.manifests.checks.field_values import Fields
 from reconciler.manifests.diagnostics import Finding, Severity
 from reconciler.model import domains, known_providers
 from reconciler.model.known_providers import Provider
-from reconciler.model.spec import seconds
+from reconciler.model.scalar_types import (
+    seconds,
+)
 
 _SOURCE = ("spec", "source")
 

@@ -20,7 +20,7 @@ from reconciler.manifests.diagnostics import (
 )
 from reconciler.manifests.yaml.document_nodes import Document
 from reconciler.manifests.yaml.syntax_errors import ODD_SPACE, odd_space
-from reconciler.model import spec
+from reconciler.model import scalar_types
 from reconciler.model.harmless_text import escape_unprintable
 
 if TYPE_CHECKING:
@@ -28,41 +28,41 @@ if TYPE_CHECKING:
 
 _INTERVAL = "is no interval from 5s to 24h: write it like 90s, 5m, 1h30m or 1d"
 PATTERNS = {
-    spec.INTERVAL: ("interval", _INTERVAL),
-    spec.TIMEOUT: ("timeout", "is no time from 10s to 10m: write it like 90s, 2m or 1m30s"),
-    spec.SIZE: ("size", "is no size: write it like 50MiB, 300kB or 1000B"),
-    spec.NAME: (
+    scalar_types.INTERVAL: ("interval", _INTERVAL),
+    scalar_types.TIMEOUT: ("timeout", "is no time from 10s to 10m: write it like 90s, 2m or 1m30s"),
+    scalar_types.SIZE: ("size", "is no size: write it like 50MiB, 300kB or 1000B"),
+    scalar_types.NAME: (
         "name",
         "is no name: use a-z, 0-9 and `-`, beginning and ending with a letter or digit",
     ),
-    spec.ONE_LINE: (
+    scalar_types.ONE_LINE: (
         "control-character",
         "holds a line break or another control character: write it in one line",
     ),
-    spec.ADDRESS: ("address", "is no mail address: write it like user@example.org"),
-    spec.HOST: (
+    scalar_types.ADDRESS: ("address", "is no mail address: write it like user@example.org"),
+    scalar_types.HOST: (
         "host",
         "is no host: write a domain name or an IP address, without port, user or path",
     ),
-    spec.LOCAL_PART: (
+    scalar_types.LOCAL_PART: (
         "local-part",
         "is no local part: write what stands before the `@` of an address, without spaces",
     ),
-    spec.DOMAIN: ("domain", "is no domain: write it like example.org, without `@`"),
-    spec.VARIABLE: (
+    scalar_types.DOMAIN: ("domain", "is no domain: write it like example.org, without `@`"),
+    scalar_types.VARIABLE: (
         "variable",
         "is no name of an environment variable: write it like MAIL_PASSWORD",
     ),
-    spec.FINGERPRINT: (
+    scalar_types.FINGERPRINT: (
         "fingerprint",
         "is no SHA-256 fingerprint: write 64 hexadecimal digits, with or without colons",
     ),
-    spec.HEADER: (
+    scalar_types.HEADER: (
         "header",
         "is no name of a header: write it like X-Envelope-To, without the colon",
     ),
 }
-"""The rule and the message after the value, by the patterns of `model.spec`."""
+"""The rule and the message after the value, by the patterns of `model.scalar_types`."""
 
 _TYPES = {
     "string": "text",
@@ -194,11 +194,11 @@ def _rule_and_fix(error: Violation) -> tuple[str, str]:
     node = error.document.at(error.path)
     source = node.source if node else None
     pattern = error.schema.get("pattern", "")
-    if error.allowed == "string" and source and pattern.startswith(spec.TIMEOUT[:-1]):
+    if error.allowed == "string" and source and pattern.startswith(scalar_types.TIMEOUT[:-1]):
         return "timeout", f": give it a unit, such as {source}s or {source}m"
-    if error.allowed == "string" and source and pattern.startswith(spec.INTERVAL[:-1]):
+    if error.allowed == "string" and source and pattern.startswith(scalar_types.INTERVAL[:-1]):
         return "interval", f": give it a unit, such as {source}s or {source}m"
-    if error.allowed == "string" and source and pattern.startswith(spec.SIZE[:-1]):
+    if error.allowed == "string" and source and pattern.startswith(scalar_types.SIZE[:-1]):
         return "size", f": give it a unit, such as {source}B or {source}MiB"
     return "type", _rewritten(error.allowed, error.value, source, hidden=is_secret(error.path))
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reconciler.model.spec import NAME
+from reconciler.model.scalar_types import (
+    NAME,
+)
 from reconciler.web.api.operations import Operation
 from reconciler.web.problem_details import MEDIA_TYPE
 

@@ -14,8 +14,10 @@ from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
 from reconciler.model.in_force import InForce
+from reconciler.model.scalar_types import (
+    NAME,
+)
 from reconciler.model.settings import MetricsMode
-from reconciler.model.spec import NAME
 from reconciler.model.timestamps import timestamp
 from reconciler.web.access.roles import Role
 from reconciler.web.api.json_answers import json_answer
