@@ -32,6 +32,29 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def long_stage(
+    tmp_path_factory: pytest.TempPathFactory, dovecot: Dovecot, browser: Browser
+) -> Iterator[Stage]:
+    """A running daemon with thirteen collectors in every state, for a whole module."""
+    root = tmp_path_factory.mktemp("shared")
+    stage = open_stage(root / "deployment", dovecot)
+    declare_every_state(stage, root.parent.name + root.name)
+    with stage.running():
+        yield stage
+
+
+@pytest.fixture
+def shared_stage(long_stage: Stage, browser: Browser) -> Iterator[Stage]:
+    """The daemon of this module, for a test that leaves everything as it is, or nearly so. The
+    browsers must not complain."""
+    yield long_stage
+    for context in browser.contexts:
+        context.close()
+    complaints, long_stage.complaints[:] = list(long_stage.complaints), []
+    assert complaints == []
+
+
 @pytest.fixture
 def empty_stage(tmp_path: Path, dovecot: Dovecot, browser: Browser) -> Iterator[Stage]:
     """Nothing is declared, and no daemon runs yet. The browsers must not complain."""

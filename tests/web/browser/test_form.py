@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.endtoend.deployment import Daemon
@@ -312,19 +311,3 @@ def test_without_scripts_the_form_works(empty_stage: Stage, browser: Browser, ma
     here.fill(password=empty_stage.deployment.dovecot.password)
     here.button("save").click()
     here.page.wait_for_url(at("/collectors/plain"))
-
-
-@pytest.mark.parametrize("how", ["narrow"])
-@pytest.mark.usefixtures("daemon")
-def test_axe_finds_nothing_and_nothing_is_too_wide(
-    empty_stage: Stage, browser: Browser, how: str
-) -> None:
-    here = form(empty_stage, browser, "ru", "/add", how)
-    here.fill(login="anna@gmail.com")
-    here.open_more()
-    here.button("save").click()
-    expect(here.field("forward")).to_have_attribute("aria-invalid", "true")
-    found = Axe().run(here.page)
-    assert found.violations_count == 0, found.generate_report()
-    width = here.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert width <= 0

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from reconciler.web.access.roles import Role
@@ -110,7 +109,8 @@ def _user(stage: Stage, name: str) -> str:
     return found[1]
 
 
-def test_search_as_one_types_and_go_back(stage: Stage, browser: Browser) -> None:
+def test_search_as_one_types_and_go_back(shared_stage: Stage, browser: Browser) -> None:
+    stage = shared_stage
     page = stage.log_in(browser)
     page.keyboard.press("/")
     search = page.get_by_role("searchbox", name="Search")
@@ -160,7 +160,8 @@ def test_changes_appear_by_themselves_in_every_tab(stage: Stage, browser: Browse
         expect(row(tab, "brand-new")).to_be_visible(timeout=30_000)
 
 
-def test_selection_and_focus_outlive_a_change(stage: Stage, browser: Browser) -> None:
+def test_selection_and_focus_outlive_a_change(shared_stage: Stage, browser: Browser) -> None:
+    stage = shared_stage
     page = stage.log_in(browser)
     box = row(page, "sales").get_by_role("checkbox")
     box.check()
@@ -188,28 +189,11 @@ def test_a_daemon_that_dies_is_told_and_forgotten_when_it_is_back(
         expect(row(page, "other")).to_be_visible(timeout=30_000)
 
 
-def test_a_revoked_token_leads_to_the_login(stage: Stage, browser: Browser) -> None:
+def test_a_revoked_token_leads_to_the_login(shared_stage: Stage, browser: Browser) -> None:
+    stage = shared_stage
     page = stage.log_in(browser, Role.VIEW)
     expect(row(page, "sales")).to_be_visible()
     stage.revoke(Role.VIEW)
     path = stage.deployment.manifests / "sales.yaml"
     stage.deployment.write("sales", path.read_text().replace("продаж", "закупок"))
     page.wait_for_url("**/login?next=**", timeout=60_000)
-
-
-@pytest.mark.parametrize(("language", "dark"), [("ru", False)])
-def test_axe_finds_nothing(stage: Stage, browser: Browser, language: str, dark: bool) -> None:
-    page = stage.log_in(browser, language=language, dark=dark, narrow=dark)
-    paths = (
-        "/",
-        "/?search=nobody",
-        "/collectors/sales/delete",
-        "/collectors/sales/clear",
-        "/login",
-        "/nowhere",
-    )
-    for path in paths:
-        page.goto(path)
-        found = Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["target"]) for one in found] == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
