@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from reconciler.model.settings import Listen, LogLevel, Settings
+from reconciler.model.whole_numbers import whole_number
 
 _FIELDS = (
     "state_dir",
@@ -63,7 +64,8 @@ class ListenAddress(click.ParamType[Listen]):
             return value
         host, colon, port = str(value).rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
-        if not (colon and bare and port.isascii() and port.isdigit() and int(port) <= 65535):
+        number = whole_number(port)
+        if not (colon and bare) or number is None or number > 65535:
             self.fail(
                 f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080", param, ctx
             )
@@ -71,7 +73,7 @@ class ListenAddress(click.ParamType[Listen]):
             self.fail(
                 f"{value!r}: put the IPv6 address in brackets, such as [::1]:8080", param, ctx
             )
-        return Listen(bare, int(port))
+        return Listen(bare, number)
 
 
 class PublicUrl(click.ParamType[str]):

@@ -19,7 +19,7 @@ from msgspec import Struct
 _STEP = re.compile(
     r"\.\.(?P<below>[\w-]+)|\.\*|\.(?P<field>[\w-]+)"
     r"|\[\s*(?:(?P<all>\*)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|\?\((?P<filter>[^()]*)\)"
-    r"|(?P<index>-?\d+)|(?P<from>-?\d*):(?P<to>-?\d*))\s*\]"
+    r"|(?P<index>-?[0-9]{1,18})|(?P<from>(?:-?[0-9]{1,18})?):(?P<to>(?:-?[0-9]{1,18})?))\s*\]"
 )
 _FILTER = re.compile(
     r"\s*@(?P<path>[^\s=!<>]*)\s*(?:(?P<compared>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*"

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from reconciler.log import log
+from reconciler.model.whole_numbers import whole_number
 
 PAUSE = 5.0
 """The longest time in seconds between two attempts to send, and between two signs of life for
@@ -112,5 +113,4 @@ def _watchdog(environment: Mapping[str, str]) -> float:
     or it is another process's."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
-    microseconds = environment.get("WATCHDOG_USEC", "")
-    return int(microseconds) / 1e6 if microseconds.isascii() and microseconds.isdigit() else 0.0
+    return (whole_number(environment.get("WATCHDOG_USEC", "")) or 0) / 1e6

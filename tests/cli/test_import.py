@@ -131,6 +131,13 @@ def test_modes_of_fetchmail(text: str, mode: str | None) -> None:
     assert account.spec["collect"]["mode"] == mode
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "٣"])
+@pytest.mark.parametrize("place", ["port {}", "smtp h/{}", "interval {}", "limit {}"])
+def test_N1_numbers_that_are_none_are_no_defect(number: str, place: str) -> None:
+    text = f"set daemon {number}\npoll h proto imap {place.format(number)} user u pass p"
+    assert [account.spec["source"]["host"] for account in accounts(text)] in ([], ["h"])
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

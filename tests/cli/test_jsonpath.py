@@ -66,6 +66,8 @@ def test_filled(template: str, text: str) -> None:
         "a}b{.x}",
         "{.a b}",
         "{.items[x]}",
+        "{.items[-:]}",
+        "{.items[" + "9" * 5000 + "]}",
     ],
 )
 def test_what_is_wrong_is_an_error(template: str) -> None:

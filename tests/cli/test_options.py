@@ -129,7 +129,17 @@ def test_directory_twice(run: Run, app: FakeApp) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["8080", ":8080", "localhost", "localhost:http", "h:65536", "::1:8080", "[]:80", "h:²"],
+    [
+        "8080",
+        ":8080",
+        "localhost",
+        "localhost:http",
+        "h:65536",
+        "::1:8080",
+        "[]:80",
+        "h:²",
+        "h:" + "9" * 5000,
+    ],
 )
 def test_listen_is_host_and_port(run: Run, app: FakeApp, address: str) -> None:
     result = run("run", "--listen", address)

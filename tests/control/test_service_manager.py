@@ -143,6 +143,7 @@ def test_the_watchdog_is_fed_only_while_the_control_loop_moves(manager: Manager)
         {"WATCHDOG_USEC": ""},
         {"WATCHDOG_USEC": "-5"},
         {"WATCHDOG_USEC": "٣"},
+        {"WATCHDOG_USEC": "9" * 5000},
         {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},
     ],
 )

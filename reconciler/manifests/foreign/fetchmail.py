@@ -22,6 +22,7 @@ from reconciler.manifests.foreign.imported_accounts import (
     interval,
     patience,
 )
+from reconciler.model.whole_numbers import whole_number
 
 UNLIMITED = "100GiB"
 """A limit larger than any message. fetchmail and getmail have none by default."""
@@ -250,7 +251,7 @@ class _FetchmailComposer:
     def _connection(self, protocol: str) -> dict[str, Any]:
         implicit = self._on("ssl")
         port = self._value("port")
-        number = _PORTS.get(port or "") or (int(port) if port and port.isdigit() else None)
+        number = _PORTS.get(port or "") or whole_number(port or "")
         if port and number is None:
             self._note(self._line("port"), f"the port `{port}` is not known: declare its number")
         if not implicit and number in {993, 995}:
@@ -321,14 +322,12 @@ class _FetchmailComposer:
 
     def _interval(self) -> str | None:
         cycle = self._settings["daemon"].values if "daemon" in self._settings else ()
-        seconds = int(cycle[0]) if cycle and cycle[0].isdigit() else 0
+        seconds = (whole_number(cycle[0]) if cycle else None) or 0
         return interval(seconds * max(self._number("interval") or 1, 1)) if seconds else None
 
     def _number(self, name: str) -> int | None:
         value = self._value(name)
-        return (
-            int(value[:12]) if value is not None and value.isascii() and value.isdigit() else None
-        )
+        return None if value is None else whole_number(value[:12])
 
     def _recipient(self) -> dict[str, Any]:
         if (
@@ -413,7 +412,7 @@ class _FetchmailComposer:
         )
         if host.startswith("/"):
             return {"lmtp": {"socket": host}}
-        number = int(port) if port.isdigit() else None
+        number = whole_number(port)
         return (
             {"lmtp": {"host": host, "port": number or 24}}
             if self._on("lmtp")

@@ -24,7 +24,7 @@ _SERVER = re.compile(
     re.IGNORECASE,
 )
 """A server as a mail program or a browser writes it: imaps://mail.example.org:993/."""
-_PART = re.compile(r"(\d+)\s*([^\W\d_]+)\.?\s*")
+_PART = re.compile(r"(\d{1,18})\s*([^\W\d_]+)\.?\s*")
 _WORDS = {
     "s": "s sec secs second seconds с сек секунда секунды секунд",
     "m": "m min mins minute minutes м мин минута минуты минут",
