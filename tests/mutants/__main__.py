@@ -131,8 +131,12 @@ def _recorded(areas: Iterable[str], copy: CheckoutCopy, anew: bool) -> dict[str,
             before = {name: kept.get(name, {}).get("tests", {}) for name in changed}
             found = copy.record(changed, [test for known in before.values() for test in known])
             for name in changed:
-                of_file = {test: one for test, one in found.items() if test.startswith(f"{name}::")}
-                kept[name] = {"digest": digests[name], "tests": before[name] | of_file}
+                of_file = {
+                    test: one or before[name][test]
+                    for test, one in found.items()
+                    if test.startswith(f"{name}::")
+                }
+                kept[name] = {"digest": digests[name], "tests": of_file}
             RECORDED.parent.mkdir(exist_ok=True)
             RECORDED.write_text(json.dumps(_kept() | kept))
     wanted = {name for area in areas for name in _test_files(area, copy)}

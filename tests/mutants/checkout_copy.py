@@ -35,8 +35,9 @@ class CheckoutCopy:
             (path / ".servers").symlink_to(ROOT / ".servers")
 
     def record(self, tests: Sequence[str], known: Iterable[str]) -> dict[str, object]:
-        """Run these tests once, but for those `known`, and return which functions each of them
-        enters. A test that fails unchanged would count for every change, so it is left out."""
+        """Run these tests once, and return which functions each of them enters; None for those
+        `known`, which are not run. A test that fails unchanged would count for every change, so it
+        is left out."""
         listed = self.path / "mutants.args"
         listed.write_text("\n".join([*(f"--deselect={test}" for test in known), *tests]))
         found: dict[str, object] = {}

@@ -3,7 +3,7 @@
 `-p tests.mutants.recording` with RECORD_TO, a directory, in the environment: each process of the
 run writes one file of JSON there, of the tests that passed: for each its seconds, whether it asks
 for a mail server, and its functions. A function is `path:name`, its path from RECORD_ROOT on. What
-other processes than pytest's own do is not seen."""
+other processes than pytest's own do is not seen. A test that is deselected gets null."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 import pytest
 
-_found: dict[str, tuple[float, bool, list[str]]] = {}
+_found: dict[str, tuple[float, bool, list[str]] | None] = {}
 _unpassed: set[str] = set()
 
 
@@ -46,6 +46,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     if item.nodeid not in _unpassed:
         served = not {"dovecot", "postfix"}.isdisjoint(getattr(item, "fixturenames", ()))
         _found[item.nodeid] = round(time.monotonic() - began, 3), served, sorted(functions)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    _found.update((item.nodeid, None) for item in items)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

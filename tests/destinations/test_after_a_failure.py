@@ -1,0 +1,69 @@
+"""What a delivery does after a failure: a dialogue out of step, a directory it cannot read."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reconciler.destinations.maildir import directories, maildir_audit
+from reconciler.destinations.maildir.directories import Directory
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath
+from reconciler.destinations.transfer.transfer_dialogue import TransferDialogue
+from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
+
+
+@pytest.mark.parametrize(
+    ("answer", "over"),
+    [
+        pytest.param(SimpleNamespace(done=True), False, id="accepted"),
+        pytest.param(SimpleNamespace(done=False), True, id="refused"),
+        pytest.param(ConnectionFailed("it is silent"), True, id="silence"),
+        pytest.param(DestinationUnavailable("421"), True, id="closing"),
+    ],
+)
+def test_a_dialogue_whose_reset_failed_is_used_no_more(answer: Any, over: bool) -> None:
+    def ask(_: str) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    dialogue: Any = TransferDialogue.__new__(TransferDialogue)
+    dialogue.over, dialogue.ask = False, ask
+    dialogue.reset()
+    assert dialogue.over is over
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "found"),
+    [
+        pytest.param(errno.EACCES, "example", ["example"], id="one domain's directory"),
+        pytest.param(errno.EACCES, "", None, id="the directory of all"),
+        pytest.param(errno.EIO, "example", None, id="the disk"),
+    ],
+)
+def test_a_directory_that_cannot_be_read_hides_its_own_mail_only(
+    number: int, at: str, found: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "example").mkdir()
+    opened = directories.opened
+
+    @contextmanager
+    def failing(mailbox: MailboxPath) -> Iterator[Directory]:
+        if "/".join(mailbox.parts) == at:
+            raise OSError(number, "no")
+        with opened(mailbox) as directory:
+            yield directory
+
+    monkeypatch.setattr(directories, "opened", failing)
+    maildirs = maildir_audit.Maildirs(f"{tmp_path}/{{domain}}/{{local}}")
+    if found is None:
+        with pytest.raises((OSError, DestinationUnavailable)):
+            list(maildirs.places())
+    else:
+        assert ["/".join(each.parts) for each in maildirs.places()] == found
