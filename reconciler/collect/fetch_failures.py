@@ -278,12 +278,13 @@ class FetchFailures(Generic[S]):
         """Count a failure of a message that was collected before and cannot be compared. It
         stays as it is."""
         attempt = failure.attempt
+        assert attempt.previous is not None  # noqa: S101  # it is presumed
         given_up = attempt.number >= ATTEMPTS
         record = Record(
             attempt.key,
             MessageState.PRESUMED,
             attempt.listed.size or 0,
-            attempt.previous.occurrence if attempt.previous else 0,
+            attempt.previous.occurrence,
             reason=f"it cannot be compared: {failure.reason}" if given_up else "",
             counted=True,
         )

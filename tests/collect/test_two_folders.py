@@ -9,15 +9,15 @@ import pytest
 from reconciler.model.outcomes import Outcome
 from tests.collect.world import Broken, Server, World, broken
 
-TEXTS = {str(uid): f"Subject: {uid}\r\n\r\nbody {uid}\r\n".encode() for uid in range(1, 4)}
+TEXTS = {str(uid): f"Subject: {uid}\r\n\r\nbody {uid}\r\n".encode() for uid in range(1, 9)}
 LATER = {"7": b"Subject: 7\r\n\r\nfrom the archive\r\n"}
 
 
 @pytest.mark.parametrize(
     ("inbox", "archive", "breaking", "collected"),
     [
-        pytest.param(TEXTS, LATER, "fetch", 1, id="the first"),
-        pytest.param(TEXTS, LATER, "fetch from Archive", 3, id="the second"),
+        pytest.param(TEXTS, LATER, "fetch", 1, id="of the first nothing comes"),
+        pytest.param(TEXTS, LATER, "fetch from Archive", 8, id="of the second nothing comes"),
     ],
 )
 def test_the_other_one_is_collected(
@@ -29,7 +29,7 @@ def test_the_other_one_is_collected(
     assert report.collected == len(made.mailboxes.texts()) == collected
 
 
-@pytest.mark.parametrize("archive", [{}, LATER], ids=["it is empty", "it fails, too"])
+@pytest.mark.parametrize("archive", [{}, LATER], ids=["one is empty", "both fail"])
 def test_where_nothing_comes_the_session_fails(archive: Mapping[str, bytes]) -> None:
     made = World(Server(messages=dict(TEXTS), archive=archive))
     failing = ("fetch", "fetch from Archive")
@@ -37,6 +37,8 @@ def test_where_nothing_comes_the_session_fails(archive: Mapping[str, bytes]) -> 
     assert report.outcome is Outcome.FAILED
     assert report.error is not None
     assert report.error.reason == "ConnectionFailed"
+    told = [note for note in report.notes if "nothing comes" in note]
+    assert [note.partition(":")[0] for note in told] == ["INBOX"]
 
 
 def test_what_one_folder_lost_does_not_count_for_the_next_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.destinations.maildir import directories, maildir_audit
+from reconciler.destinations.maildir import acting_as_owner, directories, maildir_audit
 from reconciler.destinations.maildir.directories import Directory
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath
+from reconciler.destinations.maildir.staging import Original
 from reconciler.destinations.transfer.transfer_dialogue import TransferDialogue
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 
@@ -67,3 +69,34 @@ def test_a_directory_that_cannot_be_read_hides_its_own_mail_only(
             list(maildirs.places())
     else:
         assert ["/".join(each.parts) for each in maildirs.places()] == found
+
+
+@pytest.mark.parametrize("capget", [0, -1])
+def test_an_owner_whose_quota_would_not_hold_is_not_acted_as(
+    capget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel knows no capabilities, there are none to give up."""
+    library = SimpleNamespace(capget=lambda *_: capget, capset=lambda *_: -1)
+    monkeypatch.setattr(acting_as_owner, "_library", lambda: library)
+    monkeypatch.setattr(acting_as_owner, "_identity", SimpleNamespace(limited=False))
+    if capget == 0:
+        with pytest.raises(PermissionError, match="CAP_SETUID"):
+            acting_as_owner._obey_quotas()
+    else:
+        acting_as_owner._obey_quotas()
+    assert acting_as_owner._identity.limited is (capget != 0)
+
+
+def test_a_message_of_which_a_part_was_written_cannot_be_copied_from_there(tmp_path: Path) -> None:
+    original = Original([b"one", b"two"])
+    (tmp_path / "full").touch()
+    full = os.open(tmp_path / "full", os.O_RDONLY)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        original.write(full, None, more=True)
+    os.close(full)
+    assert original.lost
+    fine = Original([b"one", b"two"])
+    taken = os.open(tmp_path / "fine", os.O_WRONLY | os.O_CREAT)
+    fine.write(taken, None, more=False)
+    os.close(taken)
+    assert (fine.lost, fine.size, (tmp_path / "fine").read_bytes()) == (False, 6, b"onetwo")
