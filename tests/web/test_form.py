@@ -83,6 +83,11 @@ def files(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
+def manifests(root: Path) -> list[str]:
+    """The names of the manifests in a directory."""
+    return sorted(path.name for path in root.glob("*.yaml"))
+
+
 def sent(page: httpx.Response) -> dict[str, str]:
     """What a browser would send of the page's form, if nobody changed anything."""
     found: dict[str, str] = {}
@@ -446,6 +451,47 @@ def test_a_collector_that_is_not_declared_is_not_found(root: Path, settings: Set
             spoilt = {**NEW, "editing": "sales", "base": "{", "etag": "x"}
             answer = await found.client.post("/collectors/sales/edit", data=spoilt)
             assert answer.status_code == 409
+
+    run(scenario())
+
+
+def test_a_form_that_is_sent_twice_is_saved_once(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with loaded(root, settings) as found:
+            page = sent(await found.client.get("/add"))
+            first, second = await asyncio.gather(
+                *(found.client.post("/add", data=page | NEW) for _ in range(2))
+            )
+            assert first.status_code == second.status_code == 303
+            assert first.headers["location"] == second.headers["location"]
+            assert manifests(root) == ["otdel-prodazh.yaml", "sales.yaml"]
+            values = sent(await found.client.get("/collectors/sales/edit"))
+            for title, status in (("One", 303), ("One", 303), ("Two", 409)):
+                answer = await found.client.post(
+                    "/collectors/sales/edit", data={**values, "spec.title": title}
+                )
+                assert answer.status_code == status
+
+    run(scenario())
+
+
+def test_two_people_add_collectors_of_one_title(root: Path, settings: Settings) -> None:
+    async def scenario() -> None:
+        async with loaded(root, settings) as found:
+            pages = [sent(await found.client.get("/add")) for _ in range(2)]
+            for page in pages:
+                answer = await found.client.post("/add", data=page | NEW)
+                assert answer.status_code == 303
+            assert manifests(root) == ["otdel-prodazh-2.yaml", "otdel-prodazh.yaml", "sales.yaml"]
+            named = NEW | {"metadata.name": "mine"}
+            answers = await asyncio.gather(
+                *(found.client.post("/add", data=named | {"password": p}) for p in ("a", "b"))
+            )
+            assert sorted(one.status_code for one in answers) == [303, 422]
+            (refused,) = (one for one in answers if one.status_code == 422)
+            assert wrong(refused).keys() == {"metadata.name"}
+            kept = (root.parent / "secrets" / "mine").read_text()
+            assert kept == ("a\n" if answers[0].status_code == 303 else "b\n")
 
     run(scenario())
 

@@ -174,7 +174,7 @@ def read_again(control: ControlService, form: CollectorForm, values: Values) -> 
 
 
 def _is_field(key: str) -> bool:
-    return key not in {"editing", "etag", "base", "csrf"}
+    return key not in {"editing", "etag", "base", "csrf", "once"}
 
 
 def _base_data(text: str) -> Data:

@@ -34,6 +34,7 @@ from reconciler.web.page.form_fields import (
 )
 from reconciler.web.page.form_labels import label, told
 from reconciler.web.page.form_problems import FormProblem, problems_of
+from reconciler.web.page.forms_sent_once import fresh
 from reconciler.web.page.login_provider import advice_for
 from reconciler.web.page.offered_names import offered_names
 from reconciler.web.page.page_translation import Language
@@ -61,6 +62,7 @@ def form_context(
     source = at(form.present, ("spec", "source")) or {}
     return {
         "form": form,
+        "once": fresh(),
         "names": _names(language),
         "modes": _modes(language),
         "values": form.values,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import ManifestDraft, ManifestOutdated
@@ -36,6 +36,7 @@ from reconciler.web.page.form_fields import (
     shown_values,
 )
 from reconciler.web.page.form_problems import NAME_TAKEN
+from reconciler.web.page.forms_sent_once import FormsSentOnce, led_to
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
@@ -49,6 +50,7 @@ class FormView:
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
+        self._sent_once = FormsSentOnce()
 
     def routes(self) -> list[PageRoute]:
         return [
@@ -110,6 +112,9 @@ class FormView:
     # -- saving
 
     async def save(self, request: Request) -> Response:
+        return await self._sent_once.saved(request, self._save)
+
+    async def _save(self, request: Request) -> Response:
         who = require_role(request, Role.EDIT)
         form = await self._sent(request)
         if form.outdated:
@@ -133,10 +138,12 @@ class FormView:
             return self._read_only(request, form, error.draft)
         except (SecretNotKept, PolicyRefused) as error:
             form.problems[PASSWORD] = str(error)
+        except AlreadyDeclared:
+            form.problems[NAME] = NAME_TAKEN
         except (EditRefused, ManifestNotWritten) as error:
             form.problems[""] = str(error)
         else:
-            return _gone_to(request, f"/collectors/{quote(_name(form))}?done={_SAVED}")
+            return led_to(request, f"/collectors/{quote(_name(form))}?done={_SAVED}")
         return await self._page(request, form, 422, proposed, show_problems=True)
 
     async def _write(self, form: CollectorForm, by: str) -> None:
@@ -239,10 +246,3 @@ class FormView:
 
 def _name(form: CollectorForm) -> str:
     return form.name or str(at(form.data, ("metadata", "name")))
-
-
-def _gone_to(request: Request, path: str) -> Response:
-    """Lead the browser to another page: the page's script by a header, others by a redirection."""
-    if "x-page-script" in request.headers:
-        return Response(status_code=204, headers={**HEADERS, "X-Location": path})
-    return RedirectResponse(path, 303, HEADERS)

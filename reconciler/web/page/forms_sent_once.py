@@ -1,0 +1,61 @@
+"""Forms that are sent once, however often an impatient person clicks in a browser without scripts:
+what comes again gets the answer of the first time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from reconciler.web.page.page_rendering import HEADERS
+from reconciler.web.page.page_routes import form_of
+
+FIELD = "once"
+"""The field that tells one loading of a form from another one."""
+_KEPT = 1000
+"""Forms that are remembered."""
+
+
+def fresh() -> str:
+    """Return the value of FIELD for a form that is loaded now."""
+    return secrets.token_urlsafe(9)
+
+
+class FormsSentOnce:
+    """The forms that were saved, each with the address that its sender was led to."""
+
+    def __init__(self) -> None:
+        self._led_to: dict[bytes, str] = {}
+        self._one_by_one = asyncio.Lock()
+
+    async def saved(
+        self, request: Request, save: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Return what `save` answers. Where the very same was sent from the same page before, and
+        saved, lead its sender to the same address instead."""
+        sent = sorted((name, str(value)) for name, value in form_of(request).multi_items())
+        if not form_of(request).get(FIELD):
+            return await save(request)
+        key = hashlib.sha256(json.dumps(sent).encode()).digest()
+        async with self._one_by_one:
+            if key in self._led_to:
+                return led_to(request, self._led_to[key])
+            answer = await save(request)
+            there = answer.headers.get("location") or answer.headers.get("x-location")
+            if there:
+                self._led_to[key] = there
+                while len(self._led_to) > _KEPT:
+                    del self._led_to[next(iter(self._led_to))]
+            return answer
+
+
+def led_to(request: Request, path: str) -> Response:
+    """Lead the browser to another page: the page's script by a header, others by a redirection."""
+    if "x-page-script" in request.headers:
+        return Response(status_code=204, headers={**HEADERS, "X-Location": path})
+    return RedirectResponse(path, 303, HEADERS)
