@@ -24,7 +24,7 @@ _OVERHEAD = 300
 """Octets that a dialogue takes besides its lines."""
 
 
-class _Kept(Struct, frozen=True):
+class _KeptDialogue(Struct, frozen=True):
     collector: str
     failed: bool
     packed: bytes
@@ -46,7 +46,7 @@ class DialogueShelf:
         self._bound = bound
         self._lock = threading.Lock()
         self._number = 0
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _KeptDialogue] = {}
         """By numbers, in the order in which they came."""
         self._of: dict[str, list[int]] = {}
         self.octets = 0
@@ -60,7 +60,7 @@ class DialogueShelf:
             self._files.add(collector, dialogue)
         packed = zlib.compress(msgspec.msgpack.encode(dialogue), 1)
         with self._lock:
-            self._add(_Kept(collector, dialogue.failed, packed))
+            self._add(_KeptDialogue(collector, dialogue.failed, packed))
 
     def dialogues(self, collector: str) -> Sequence[SessionDialogue]:
         """Return what is kept of a collector, the newest first. Blocking."""
@@ -79,7 +79,7 @@ class DialogueShelf:
         if self._files is not None:
             self._files.forget_old()
 
-    def _add(self, kept: _Kept) -> None:
+    def _add(self, kept: _KeptDialogue) -> None:
         self._number += 1
         self._kept[self._number] = kept
         numbers = self._of.setdefault(kept.collector, [])

@@ -19,7 +19,7 @@ _FORGOTTEN = 86_400.0
 """Seconds after the last pause, when refusals are forgotten."""
 
 
-class _Refused(Struct):
+class _RefusedTries(Struct):
     count: int = 0
     until: float = 0.0
 
@@ -30,7 +30,7 @@ class OwnerTries:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._refused: dict[str, _Refused] = {}
+        self._refused: dict[str, _RefusedTries] = {}
 
     def require(self, name: str) -> None:
         """Raise NoAccessGiven during a pause."""
@@ -44,9 +44,9 @@ class OwnerTries:
 
     def refused(self, name: str) -> None:
         """Count a refused password."""
-        found, now = self._refused.get(name, _Refused()), self._clock()
+        found, now = self._refused.get(name, _RefusedTries()), self._clock()
         if now - found.until > _FORGOTTEN:
-            found = _Refused()
+            found = _RefusedTries()
         found.count += 1
         beyond = found.count - FREE
         pause = min(_LONGEST, _FIRST * 2.0 ** min(beyond, 16)) if beyond >= 0 else 0.0
