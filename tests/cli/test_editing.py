@@ -442,6 +442,18 @@ def test_the_commit_holds_exactly_that_file(run: Run, repository: Path) -> None:
     assert git(repository, "status", "--porcelain") == "A  other.yaml\n"
 
 
+@pytest.mark.parametrize(
+    "file", ["---\n---\n{}", "{}---\n", "{}---\n# nothing\n", "---\n{}...\n---\n"]
+)
+def test_D5_documents_without_content_stay_where_they_are(run: Run, root: Path, file: str) -> None:
+    """They are valid (Y8), so the verbs that edit work beside them."""
+    path = save(root, "lone", file.format(text("lone")))
+    assert run("disable", "lone").exit_code == 0
+    assert path.read_text(encoding="utf-8") == file.format(text("lone") + "  enabled: false\n")
+    assert run("remove", "lone", "--yes").exit_code == 0
+    assert not path.exists()
+
+
 def test_added_and_removed_files_are_committed(run: Run, repository: Path) -> None:
     run("add", "c", "-f", "-", "--git-commit", input=text("c"))
     assert git(repository, "log", "-1", "--format=%s", "--name-status").split() == [

@@ -36,21 +36,23 @@ class DeclaredDocument(Struct, frozen=True):
 
 
 def documents(text: str) -> list[tuple[int, int, int]]:
-    """Return each document's root line and the start and end of its text. Raises
-    MarkedYAMLError."""
-    roots: list[tuple[int, int]] = []
-    parser, start, waiting = CParser(text.encode()), 0, False
+    """Return each document's root line and the start and end of its text; those without content are
+    left out. Raises MarkedYAMLError."""
+    roots: list[tuple[int, int]] = []  # line, and which document it is
+    begins: list[int] = []
+    parser, waiting = CParser(text.encode()), False
     while not isinstance(event := parser.get_event(), StreamEndEvent):
         if isinstance(event, DocumentStartEvent):
-            start, waiting = event.start_mark.index if roots else 0, True
+            begins.append(event.start_mark.index if begins else 0)
+            waiting = True
         elif waiting and isinstance(event, NodeEvent):
             if event.end_mark.index > event.start_mark.index or getattr(event, "value", None) != "":
-                roots.append((event.start_mark.line + 1, start))
+                roots.append((event.start_mark.line + 1, len(begins) - 1))
             waiting = False
         elif isinstance(event, DocumentEndEvent):
             waiting = False
-    ends = [start for _, start in roots[1:]] + [len(text)]
-    return [(line, start, end) for (line, start), end in zip(roots, ends, strict=True)]
+    bounds = [*begins, len(text)]
+    return [(line, bounds[number], bounds[number + 1]) for line, number in roots]
 
 
 def header(own: str, following: str) -> str:
