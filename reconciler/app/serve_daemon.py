@@ -28,7 +28,7 @@ from reconciler.web.http_server import served
 def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
     parallel_parsing.program()  # as it is now: later it may be another one than runs here
-    gc.set_threshold(10_000, 10, 100)  # each search for cycles is short: nothing goes on meanwhile
+    gc.set_threshold(5_000, 5, 200)  # each search for cycles is short: nothing goes on meanwhile
     raise_file_limit()
     with LoginSecrets() as tokens:
         return asyncio.run(

@@ -180,12 +180,17 @@ def test_a_daemon_that_dies_is_told_and_forgotten_when_it_is_back(
     with stage.running() as daemon:
         page = stage.log_in(browser)
         expect(row(page, "sales")).to_be_visible()
+        other = page.context.new_page()
+        other.goto("/collectors/sales")
         daemon.stop()
-        lost = page.get_by_text(re.compile(r"The connection is lost. This is as of \d"))
-        expect(lost).to_be_visible(timeout=30_000)
+        told = re.compile(r"The connection is lost. This is as of \d")
+        lost = page.get_by_text(told)
+        for tab in (page, other):
+            expect(tab.get_by_text(told)).to_be_visible(timeout=30_000)
     stage.deployment.declare("other", user, interval="1h")
     with stage.running():
         expect(lost).to_be_hidden(timeout=30_000)
+        expect(other.get_by_text(told)).to_be_hidden(timeout=30_000)
         expect(row(page, "other")).to_be_visible(timeout=30_000)
 
 

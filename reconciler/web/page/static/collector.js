@@ -1,5 +1,6 @@
 // A collector's page, live: the state while sessions come and go, progress, and a check in place.
-import { localTimes, stillPressed } from "./page.js";
+import { onChanges } from "./live.js";
+import { localTimes, logIn, stillPressed } from "./page.js";
 
 const live = document.getElementById("live");
 const name = live.dataset.name;
@@ -18,7 +19,9 @@ async function redraw() {
   drawing = true;
   try {
     const open = document.getElementById("sessions-table")?.open;
-    const answer = await fetch(location.pathname, { headers: { "X-Fragment": "live", Accept: "text/html" } });
+    const answer = await fetch(location.pathname, { headers: { "X-Fragment": "live" } });
+    if (answer.status === 401) logIn();
+    if (answer.status === 404) location.assign("/");
     if (answer.ok && !live.contains(document.activeElement)) {
       live.innerHTML = await answer.text();
       localTimes(live);
@@ -37,14 +40,9 @@ async function redraw() {
   }
 }
 
-const events = new EventSource("/api/v1/events?since=now");
-events.addEventListener("collector", (event) => {
-  if (JSON.parse(event.data).metadata.name === name) redraw();
+onChanges((message) => {
+  if (message.everything || message.names.includes(name)) redraw();
 });
-events.addEventListener("removed", (event) => {
-  if (JSON.parse(event.data).name === name) location.assign("/");
-});
-events.addEventListener("resync", redraw);
 
 // -- collecting: the counters grow while the session runs
 

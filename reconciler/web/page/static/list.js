@@ -1,6 +1,6 @@
 // The list of collectors: search as one types, changes as they happen, collecting with progress.
-import { clock, fragment, localTimes, logIn, stillPressed } from "./page.js";
-import { onChanges } from "./live.js";
+import { fragment, localTimes, logIn, stillPressed } from "./page.js";
+import { offline, onChanges } from "./live.js";
 
 const ROWS_EVERY = 1000;
 const LIST_EVERY = 5000;
@@ -11,7 +11,6 @@ const list = document.getElementById("list");
 const attention = document.getElementById("attention");
 const filter = document.getElementById("filter");
 const search = document.getElementById("search");
-const connection = document.getElementById("connection");
 const said = document.getElementById("said");
 
 const rows = () => [...list.querySelectorAll("tr[data-name]")];
@@ -296,24 +295,8 @@ document.addEventListener("visibilitychange", () => {
   if (waiting.size) rowTimer ||= setTimeout(freshRows, 0);
 });
 
-// -- the connection
-
-let seenAt = Date.now();
-
-function offline() {
-  connection.textContent = connection.dataset.lost.replace("{time}", clock(new Date(seenAt)));
-  connection.hidden = false;
-}
-
 onChanges((message) => {
-  if ("lostAt" in message) {
-    if (message.lostAt) {
-      seenAt = message.lostAt;
-      offline();
-    } else {
-      connection.hidden = true;
-    }
-  } else if (message.everything) {
+  if (message.everything) {
     clearTimeout(listTimer);
     freshList();
   } else {

@@ -1,6 +1,6 @@
 // Changes of collectors, as they happen. A browser opens six connections to a host at most, so all
 // tabs share one stream of events: the tab that holds a lock reads it and tells the others.
-import { logIn } from "./page.js";
+import { clock, logIn } from "./page.js";
 
 const NAME = "mailcollector-events";
 const STREAM = "/api/v1/events?since=now&fields=metadata.name";
@@ -9,22 +9,35 @@ const RETRY = 2000;
 const STILL_ALLOWED = 30000;
 
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+const connection = document.getElementById("connection");
 const hearers = new Set();
+let seenAt = Date.now();
 let lostAt = 0;
 let isLeader = false;
 let isSearching = false;
 
-// `hear` is called with {names: [...]}, with {everything: true} after a gap, and with {lostAt}: the
-// time of the last sign of life while the connection is lost, else 0.
+// `hear` is called with {names: [...]}, and with {everything: true} after a gap.
 export function onChanges(hear) {
   hearers.add(hear);
-  if (lostAt) hear({ lostAt });
   search();
 }
 
+// Says that the daemon does not answer, and when it did last.
+export function offline() {
+  connection.textContent = connection.dataset.lost.replace("{time}", clock(new Date(lostAt || seenAt)));
+  connection.hidden = false;
+}
+
 function dispatch(message) {
-  if ("lostAt" in message) lostAt = message.lostAt;
-  for (const hear of hearers) hear(message);
+  if ("lostAt" in message) {
+    if (lostAt && !message.lostAt) seenAt = Date.now();
+    lostAt = message.lostAt;
+    if (lostAt) offline();
+    else connection.hidden = true;
+  } else {
+    seenAt = Date.now();
+    for (const hear of hearers) hear(message);
+  }
 }
 
 function tell(message) {
