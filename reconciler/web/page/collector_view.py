@@ -110,6 +110,7 @@ class CollectorView:
             "skipped": lambda reason: skipped_words(reason, language),
             "ended": lambda outcome: outcome_words(outcome, language),
             "why": lambda reason: reason_words(reason, language),
+            "has_folders": source.get("protocol") != "pop3",
             "parked": [(one, parked_words(one.reason, language)) for one in found.parked[:_SHOWN]],
             "parked_more": max(0, len(found.parked) - _SHOWN),
             "parked_advice": list(_advice(found.parked, language)),

@@ -14,6 +14,8 @@ _WIDEST = 28
 """The step from bar to bar where there are few."""
 _MESSAGES, _GAP, _TIMES = 64, 14, 28
 """Heights: the bars of messages, the line between, the bars of durations."""
+_NONE = 8
+"""The height of the bars of messages where there was none."""
 _TOP = 8
 _PLACES = 100
 _FEWEST = 3
@@ -29,13 +31,15 @@ def session_chart(sessions: Sequence[ShownSession], language: Language) -> Marku
     most = max(one.collected for one in shown)
     longest = max(map(duration, shown))
     step = min(_WIDEST, _WIDTH / len(shown))
-    height, base = _TOP + _MESSAGES + _GAP + _TIMES, _TOP + _MESSAGES
+    base = _TOP + (_MESSAGES if most else _NONE)
+    height = base + _GAP + _TIMES
     end = _number(step * len(shown))
     bars = Markup("").join(
         _bars(at * step, step * 5 / 7, one, most, longest, base) for at, one in enumerate(shown)
     )
     return Markup(
-        '<svg class="chart sessions" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '<svg class="chart sessions" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMin" '
+        'role="img" aria-label="{}">'
         '<path class="rule" d="M0 {}H{}M0 {}H{}"/>{}</svg>'
     ).format(
         _WIDTH,
