@@ -52,7 +52,7 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
         attending = []
         with suppress(RuntimeError):  # no more threads (hazard R1): the rest is done below
             for _ in range(processes):  # no comprehension: threads that did start must be kept
-                one = threads.submit(_serve_one_process, work, common, waiting, found)
+                one = threads.submit(_feed_one, work, common, waiting, found)
                 attending.append(one)
         try:
             for one in attending:
@@ -64,7 +64,7 @@ def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     ]
 
 
-def _serve_one_process(
+def _feed_one(
     work: Work[T, C, R],
     common: C,
     waiting: deque[tuple[int, Sequence[T]]],
