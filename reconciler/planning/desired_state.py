@@ -163,7 +163,7 @@ def with_destination(
     manifest, effective = declared.manifest, declared.effective
     assert isinstance(manifest, MailCollector)  # noqa: S101  # the key's kind says so
     assert isinstance(effective, MailCollector)  # noqa: S101
-    chosen = destinations.choose(manifest.spec.destination)
+    chosen = destinations.choose(manifest.spec.destination, declared.name)
     if chosen.missing:
         problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
         return Invalid(declared.name, problem, declared.file, declared.line)

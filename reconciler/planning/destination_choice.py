@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -28,25 +28,39 @@ class Destinations:
 
     One that is declared no longer stays for the collectors that still name it, so that their mail
     does not go astray. `kept` has the names of those that are still in use.
+
+    The built-in one is for where none is declared. One that was never valid is declared all the
+    same: mail that is meant for it must not go elsewhere, and be deleted on the server.
     """
 
     def __init__(
-        self, declared: Mapping[str, Declaration], gone: Mapping[str, Declaration]
+        self,
+        declared: Mapping[str, Declaration],
+        gone: Mapping[str, Declaration],
+        never_valid: str = "",
+        built_in_so_far: Collection[str] = (),
     ) -> None:
+        """`never_valid`: what is wrong with one of which no version was ever good; "" where there
+        is none. `built_in_so_far`: collectors whose mail went to the built-in one, and goes on to
+        do so."""
         self._declared = declared
         self._gone = gone
+        self._never_valid = never_valid
+        self._built_in_so_far = built_in_so_far
         self._default = _default(declared)
         self._chosen: dict[str | None, ChosenDestination] = {}
         self.kept: set[str] = set()
 
-    def choose(self, name: str | None) -> ChosenDestination:
+    def choose(self, name: str | None, collector: str = "") -> ChosenDestination:
         """Return the destination of a collector that names `name`, or names none."""
+        if name is None and not self._declared and collector in self._built_in_so_far:
+            return ChosenDestination()
         if name not in self._chosen:
             self._chosen[name] = self._choose(name)
         return self._chosen[name]
 
     def _choose(self, name: str | None) -> ChosenDestination:
-        if name is None and not self._declared:
+        if name is None and not self._declared and not self._never_valid:
             return ChosenDestination()
         wanted = name or self._default
         if wanted in self._declared:
@@ -54,6 +68,8 @@ class Destinations:
         complaint = (
             f"no manifest declares the destination {name!r}"
             if name
+            else self._never_valid
+            if not self._declared
             else "it names no destination, and none of those declared is marked `default: true`"
         )
         last = name or _default(self._gone)

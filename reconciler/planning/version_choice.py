@@ -68,9 +68,21 @@ def choose_destinations(
         for key, declaration in last_good.items()
         if key[0] == "Destination" and key[1] not in versions
     }
+    never_valid = next(
+        (
+            f"the destination {broken.name!r} is invalid, and no other one is declared: "
+            f"{broken.message}"
+            for broken in observed.broken
+            if broken.kind == "Destination" and broken.name not in versions
+        ),
+        "",
+    )
+    had_one = any(kind == "Destination" for kind, _ in last_good)
     destinations = Destinations(
         {name: version.declaration for name, version in versions.items()},
         {name: declaration for (_, name), declaration in gone.items()},
+        never_valid,
+        () if had_one or not never_valid else {name for _, name in last_good},
     )
     return destinations, versions, gone
 

@@ -330,3 +330,24 @@ def test_a_collector_says_which_template_it_was_merged_from() -> None:
     )
     [found] = desire(observed(declare(merged, A.file, 1, BASE)), {}).collectors.values()
     assert found.origin == Origin("office", "of the template", "own")
+
+
+def test_E5_a_destination_that_was_never_valid_is_not_the_built_in_one() -> None:
+    """Mail that is meant for it must not go elsewhere."""
+    seen = observed(collector("a"), broken=(broken("local", "Destination"),))
+    found = desire(seen, {})
+    assert not found.collectors
+    assert "'local' is invalid" in found.invalid["a"].problem.message
+
+
+def test_E5_who_used_the_built_in_destination_goes_on_beside_one_that_was_never_valid() -> None:
+    seen = observed(collector("a"), collector("new"), broken=(broken("local", "Destination"),))
+    found = desire(seen, remembered(collector("a")))
+    assert found.collectors["a"].destination is None
+    assert set(found.invalid) == {"new"}
+
+
+def test_E5_the_last_good_default_stays_in_use_where_the_one_in_its_place_was_never_valid() -> None:
+    seen = observed(collector("a"), broken=(broken("local", "Destination"),))
+    before = remembered(collector("a"), destination("old", default=True, maildir={"path": "x"}))
+    assert desire(seen, before).collectors["a"].destination_name == "old"
