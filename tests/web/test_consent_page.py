@@ -101,6 +101,7 @@ def test_consent_writes_the_token_and_collecting_goes_on(
 
         assert done.status_code == 200
         assert user in done.text
+        assert "mailcollector-consent" not in client.cookies
         written = token.read_text().strip()
         assert authorization.refresh[written] == user
         assert token.stat().st_mode & 0o777 == 0o600

@@ -39,6 +39,10 @@ def test_the_document_names_every_operation_with_its_role(
             headers = {"Authorization": f"Bearer {token}"}
             document = (await client.get(f"{url}/openapi.json", headers=headers)).json()
             assert document["openapi"] == "3.1.0"
+            one = (await client.get(f"{url}/api/v1/collectors/sales", headers=headers)).json()
+            described = document["components"]["schemas"]["DescribedCollector"]
+            assert set(one) <= set(described["properties"])
+            assert set(described["required"]) <= set(one)
             for path, methods in document["paths"].items():
                 for method, operation in methods.items():
                     is_open = path in {"/healthz", "/readyz", "/metrics"}

@@ -23,8 +23,8 @@ from reconciler.control.collector_query import (
 from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
-from reconciler.model.status import Description, Shown
-from reconciler.web.api.described_collector import described
+from reconciler.model.status import Shown
+from reconciler.web.api.described_collector import YAML, DescribedCollector, described
 from reconciler.web.api.operations import Operation, Parameter
 
 COLLECTOR = "/api/v1/collectors/{name}"
@@ -103,7 +103,8 @@ class CollectorResources:
                 COLLECTOR,
                 self.describe,
                 "One collector.",
-                answer=Description,
+                answer=DescribedCollector,
+                text_types=(YAML,),
                 errors=(404, 503),
             ),
         ]

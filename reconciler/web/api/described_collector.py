@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import DeclaredManifest
 from reconciler.manifests.editing.manifest_editor import EditRefused, NotDeclared
-from reconciler.model.status import Description
+from reconciler.model.status import Description, Status
 
 YAML = "application/yaml"
 """RFC 9512."""
@@ -26,6 +27,19 @@ READ_ONLY = frozenset(
     }
 )
 """Members of the answer that are no part of the manifest."""
+
+
+class DescribedCollector(Description):
+    """The answer as the OpenAPI document describes it. Without a manifest that can be read, its
+    members are missing."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    spec: dict[str, Any] = Field(default_factory=dict)
+    status: Status
+    commit: str = ""
+    trouble: str = ""
 
 
 async def described(

@@ -128,7 +128,10 @@ def _answer(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if answer is not None:
-        found["content"] = {operation.media_type: {"schema": _schema(answer, schemas)}}
+        found["content"] = {
+            operation.media_type: {"schema": _schema(answer, schemas)},
+            **{kind: {"schema": {"type": "string"}} for kind in operation.text_types},
+        }
     return found
 
 

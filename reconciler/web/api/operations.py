@@ -36,8 +36,9 @@ class Operation(Struct, frozen=True):
     `role`: the role that it needs; None is open to everybody. `query`: its parameters. `body`,
     `answer`: the pydantic model or JSON Schema of the request and of the answer; None: no content.
     `status`: that of success; `also`: answers of success with another status; `errors`: the
-    statuses of its problems. `media_type` is that of the answer, `body_types` those of the body.
-    `headers`: those that it reads, as parameters of OpenAPI.
+    statuses of its problems. `media_type` is that of the answer, `body_types` those of the body;
+    `text_types` are those in which the answer is text, where a request prefers them. `headers`:
+    those that it reads, as parameters of OpenAPI.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Operation(Struct, frozen=True):
     status: int = 200
     errors: tuple[int, ...] = ()
     media_type: str = "application/json"
+    text_types: tuple[str, ...] = ()
     body_types: tuple[str, ...] = ("application/json",)
     headers: tuple[Mapping[str, Any], ...] = ()
     also: Mapping[int, Any] = {}

@@ -148,7 +148,7 @@ class ConsentView:
             wrong = texts.gettext("No consent was given. Nothing has changed.")
         else:
             wrong = await self._finished(found, given["code"])
-        return render(
+        answer = render(
             request,
             "consent_done.html",
             422 if wrong else 200,
@@ -156,6 +156,8 @@ class ConsentView:
             mailbox=self._access().mailbox(found.collector),
             wrong=wrong,
         )
+        answer.delete_cookie(COOKIE, "/consent", secure=self._secure, httponly=True, samesite="lax")
+        return answer
 
     async def _finished(self, found: PendingConsent, code: str) -> str:
         """Keep what the code stands for; return what went wrong."""
