@@ -63,3 +63,13 @@ def test_a_paused_message_is_counted_among_the_parked_and_told_apart() -> None:
     assert (chosen.parked, chosen.paused, chosen.attempts) == (3, 2, 0)
     again = select([known], deletes=False, limit=0, max_size=100, due=lambda _: True)
     assert (again.parked, again.paused, again.attempts) == (1, 0, 2)
+
+
+def test_a_message_as_large_as_it_may_be_is_collected() -> None:
+    folder = Folder(Account("imap", "imap.example", 993, "u"), "INBOX", 1)
+    listed = (Listed("1", 10), Listed("2", 11))
+    presumed = {key: Entry(key, MessageState.PRESUMED) for key in ("1", "2")}
+    for entries in ({}, presumed):
+        known = KnownListing(Listing(folder, listed), folder, entries)
+        [work] = select([known], deletes=True, limit=0, max_size=10).folders
+        assert [attempt.listed.key for attempt in work.attempts] == ["1"]
