@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from reconciler.ledger import SqlLedger
@@ -336,3 +337,14 @@ def test_a_new_collector_begins_with_the_first_epoch(ledger: SqlLedger) -> None:
     assert (made.generation, made.epoch) == (1, 1)
     assert ledger.identity("acme") == ("acme", 1)
     assert declare(ledger, "acme", "digest", "new-keep", NOW) == made
+
+
+def test_doubtful_messages_that_stay_on_the_server_are_counted(ledger: SqlLedger) -> None:
+    declare(ledger, "sales", "digest", "new-delete", NOW)
+    doubtful = [replace(collected(key), reason="sizes differ") for key in ("2", "3")]
+    ledger.record("sales", INBOX, [collected("1"), *doubtful, parked("4")], NOW)
+    assert ledger.kept_back("sales") == 2
+    ledger.record_deleted("sales", INBOX, ["3"], NOW)
+    assert ledger.kept_back("sales") == 1
+    ledger.clear("sales", NOW)
+    assert ledger.kept_back("sales") == 0
