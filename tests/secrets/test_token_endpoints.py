@@ -29,6 +29,7 @@ from reconciler.secrets.oauth2.token_client import TokenClient, _proxy, post
 from reconciler.secrets.oauth2.token_endpoints import Application
 from reconciler.secrets.oauth2.token_request import place_of
 from reconciler.secrets.secret_writing import SecretFile
+from tests.captured_logs import capture_logs
 
 ISSUER = "https://id.example.org"
 _NONE = Endpoints("")
@@ -231,3 +232,19 @@ def test_what_a_status_means(status: int, body: bytes, error: type[Exception]) -
 def test_an_answer_of_any_good_status_is_read() -> None:
     answer = httpcore.Response(201, content=b'{"access_token": "a"}')
     assert read_answer(answer, "id.example.org", ()) == {"access_token": "a"}
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [(None, False), ("", False), ("second", False), ("two words", True), (7, True)],
+)
+def test_a_refresh_token_that_cannot_be_one_is_warned_of(
+    given: object, warned: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "refresh").write_text("first\n")
+    (tmp_path / "refresh").chmod(0o600)
+    ref = SecretRef.model_validate({"file": str(tmp_path / "refresh")})
+    with capture_logs() as logs:
+        RefreshTokens().use(ref, "sales", lambda _: {"refresh_token": given})
+    assert [("cannot be one" in str(line)) for line in logs] == [True] * warned
+    assert (tmp_path / "refresh").read_text() == ("second\n" if given == "second" else "first\n")
