@@ -18,6 +18,7 @@ PAGES = (
     "/add",
     "/collectors/sales",
     "/collectors/sales/edit",
+    "/collectors/legal/dialogue",
     "/collectors/lost",
     "/collectors/berlin",
     "/collectors/legal",
