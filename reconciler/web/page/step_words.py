@@ -14,21 +14,28 @@ _REASONS = {
     "unchanged": marked("unchanged"),
     "its spec or destination changed": marked("its spec or destination changed"),
 }
-_PATTERNS = {
-    r"renamed to (?P<name>\S+)": marked("renamed to %(name)s"),
-    r"(?P<old>\S+) is called (?P<name>\S+) now": marked("%(old)s is called %(name)s now"),
-    r"its template (?P<name>\S+) changed": marked("its template %(name)s changed"),
-    r"its spec and its template (?P<name>\S+) changed": marked(
-        "its spec and its template %(name)s changed"
+_PATTERNS = (
+    (re.compile(r"renamed to (?P<name>\S+)"), marked("renamed to %(name)s")),
+    (
+        re.compile(r"(?P<old>\S+) is called (?P<name>\S+) now"),
+        marked("%(old)s is called %(name)s now"),
     ),
-}
+    (
+        re.compile(r"its template (?P<name>\S+) changed"),
+        marked("its template %(name)s changed"),
+    ),
+    (
+        re.compile(r"its spec and its template (?P<name>\S+) changed"),
+        marked("its spec and its template %(name)s changed"),
+    ),
+)
 
 
 def step_words(reason: str, language: Language) -> str:
     """Return the reason of a step in a language; as it is, where it is another one's message."""
     if reason in _REASONS:
         return language.gettext(_REASONS[reason])
-    for pattern, text in _PATTERNS.items():
-        if found := re.fullmatch(pattern, reason):
+    for pattern, text in _PATTERNS:
+        if found := pattern.fullmatch(reason):
             return language.gettext(text) % found.groupdict()
     return reason
