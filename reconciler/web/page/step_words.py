@@ -15,17 +15,17 @@ _REASONS = {
     "its spec or destination changed": marked("its spec or destination changed"),
 }
 _PATTERNS = (
-    (re.compile(r"renamed to (?P<name>\S+)"), marked("renamed to %(name)s")),
+    (re.compile(r"\Arenamed to (?P<name>\S+)"), marked("renamed to %(name)s")),
     (
-        re.compile(r"(?P<old>\S+) is called (?P<name>\S+) now"),
+        re.compile(r"\A(?P<old>\S+) is called (?P<name>\S+) now"),
         marked("%(old)s is called %(name)s now"),
     ),
     (
-        re.compile(r"its template (?P<name>\S+) changed"),
+        re.compile(r"\Aits template (?P<name>\S+) changed"),
         marked("its template %(name)s changed"),
     ),
     (
-        re.compile(r"its spec and its template (?P<name>\S+) changed"),
+        re.compile(r"\Aits spec and its template (?P<name>\S+) changed"),
         marked("its spec and its template %(name)s changed"),
     ),
 )
