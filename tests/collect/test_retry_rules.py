@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.collect.retry_rules import next_step
+from reconciler.collect.retry_rules import next_step, state_after_deferral
 from reconciler.model.outcomes import MessageState
 
 LATER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -28,3 +28,18 @@ def test_what_happens_next(
 ) -> None:
     found = next_step(state, attempts, until).removesuffix(", as the receiver asked")
     assert found.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "unsure", "state"),
+    [
+        (1, False, MessageState.FAILED),
+        (2, False, MessageState.FAILED),
+        (1, True, MessageState.FAILED),
+        (2, True, MessageState.PAUSED),
+    ],
+)
+def test_only_a_second_delivery_without_an_answer_is_followed_by_a_pause(
+    attempts: int, unsure: bool, state: MessageState
+) -> None:
+    assert state_after_deferral(attempts, unsure=unsure) is state

@@ -168,6 +168,17 @@ def test_D1_a_new_directory_that_is_not_durable_takes_its_mail_back(
     assert contents(box, "tmp") == Counter()
 
 
+def test_D1_what_an_earlier_run_delivered_is_not_taken_back(
+    maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may know this file already, and nothing says that it is not durable."""
+    deliver(maildir, {"1": b"mail 1"}, settle=False)
+    _fail_fsync_of(monkeypatch, box / "new", lambda: None)
+    with pytest.raises(DestinationUnavailable):
+        deliver(maildir, {"1": b"mail 1", "2": b"mail 2"})
+    assert contents(box, "new") == Counter([b"mail 1"])
+
+
 def _fail_fsync_of(monkeypatch: pytest.MonkeyPatch, directory: Path, before: object) -> None:
     real, inode = os.fsync, directory.stat().st_ino
 

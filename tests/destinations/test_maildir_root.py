@@ -19,6 +19,7 @@ import pytest
 from reconciler.destinations.maildir import Maildir, acting_as_owner, message_files
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
 from reconciler.destinations.maildir.maildir_audit import Maildirs
+from reconciler.destinations.maildir.staging import Original
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
 from tests.crashes.power import Disk
@@ -105,6 +106,23 @@ def test_a_thread_acts_as_the_owner_and_as_root_again(
     assert seen["bob"] == {"Uid": str(BOB), "Gid": str(BOB), "Groups": "", "files": "none"}
     assert seen["root"] == seen["other"] == started
     assert started == {"Uid": "0", "Gid": "0", "Groups": " ".join(map(str, groups)), "files": "all"}
+
+
+def test_a_recipient_who_changes_a_copy_changes_no_other_recipient_s(home: Path) -> None:
+    """Alice may write to her own copy before the second one is made."""
+    original = Original([b"one", b"two"])
+    hers, his = home / "hers", home.parent / "his"
+    with acting_as(Owner(ALICE, ALICE)):
+        first = os.open(hers, os.O_RDWR | os.O_CREAT, 0o600)
+    original.write(first, Owner(ALICE, ALICE), more=True)
+    assert hers.read_bytes() == b"onetwo"
+    os.pwrite(first, b"forged", 0)
+    second = os.open(his, os.O_RDWR | os.O_CREAT, 0o600)
+    original.write(second, None, more=False)
+    original.close()
+    os.close(first)
+    os.close(second)
+    assert his.read_bytes() == b"onetwo"
 
 
 def test_a_thread_that_acted_as_an_owner_has_lost_what_lifts_quotas_and_nothing_else() -> None:
