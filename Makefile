@@ -4,6 +4,8 @@ BIN := .venv/bin
 SCHEMA := schemas/mailcollector.v1.json
 ONCE ?=
 ARGS ?=
+# Tests wait for servers more than they compute: two for each core.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 SECONDS ?= 3600
 # Not for tests: each of the many programs that they start would compile all of ours.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -37,7 +39,7 @@ demo:
 test:
 	@scripts/bootstrap test
 	@scripts/test-tools
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-trixie:
 	@scripts/trixie $(or $(ARGS),full)
