@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,14 +212,17 @@ def test_a_terminal_that_is_gone_ends_it_and_one_that_is_there_does_not(tmp_path
         str(root),
         str(tmp_path / "state"),
     ]
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "NOTIFY_SOCKET": manager.name},
-    ) as process:
+    with (
+        closing(manager.socket),
+        subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": manager.name},
+        ) as process,
+    ):
         os.close(theirs)
         assert "READY" in manager.heard()
         process.send_signal(signal.SIGHUP)
@@ -228,4 +231,3 @@ def test_a_terminal_that_is_gone_ends_it_and_one_that_is_there_does_not(tmp_path
         os.close(ours)
         assert "STOPPING" in manager.heard()
         assert process.wait(20) == 0
-    manager.socket.close()

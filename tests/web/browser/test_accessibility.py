@@ -32,6 +32,10 @@ PAGES = (
     "/nowhere",
 )
 
+_WIDE = """() => [...document.querySelectorAll("main *")]
+  .filter((one) => one.getBoundingClientRect().right > innerWidth)
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
 
 def save_mistakes(page: Page) -> None:
     """The form with errors."""
@@ -114,4 +118,7 @@ def faults(page: Page) -> list[str]:
         for node in one["nodes"]
     ]
     width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*told, f"{width} pixels too wide"] if width > 0 else told
+    if width > 0:
+        wide = page.evaluate(_WIDE)
+        return [*told, f"{width} pixels too wide: {wide}"]
+    return told

@@ -102,7 +102,7 @@ def test_every_action_of_a_collector(
 
 
 @pytest.mark.parametrize("language", WORDS)
-def test_parked_messages_are_explained_and_tried_again(
+def test_parked_messages_are_explained(
     shared_stage: Stage, browser: Browser, language: str
 ) -> None:
     words, stage = WORDS[language], shared_stage
@@ -113,8 +113,12 @@ def test_parked_messages_are_explained_and_tried_again(
     expect(page.locator("main")).to_contain_text("To")
     expect(page.locator("main")).to_contain_text("remote.example")
 
+
+@pytest.mark.parametrize("language", WORDS)
+def test_parked_messages_are_tried_again(stage: Stage, browser: Browser, language: str) -> None:
+    page = stage.log_in(browser, language=language)
     page.goto("/collectors/lost")
-    press(page, words["again"])
+    press(page, WORDS[language]["again"])
     expect(page.locator(".notice").first).to_contain_text("4")
 
 
