@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +54,16 @@ def replacing(
         raise
     if durable:
         os.fsync(directory)
+
+
+def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file by `content`, as `replacing` does, with mode 0600. Raises OSError."""
+    draft = f".{path.name}.{secrets.token_hex(4)}"
+    with (
+        opened_directory(path.parent) as directory,
+        replacing(directory, path.name, draft, durable=durable) as file,
+    ):
+        write_all(file, content)
 
 
 def write_all(descriptor: int, content: bytes) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.disk import replace_file
 from reconciler.log import log
 from reconciler.model.history import KEPT
+from reconciler.model.scalar_types import is_name
 from reconciler.model.session_dialogue import SessionDialogue
 
 DIRECTORY = "dialogues"
@@ -23,7 +22,6 @@ DIRECTORY = "dialogues"
 IN_FILE = 3
 """Dialogues in a file."""
 _LIMIT = 1 << 20
-_NAME = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class DialogueFiles:
@@ -50,7 +48,7 @@ class DialogueFiles:
     def read(self, collector: str) -> Sequence[SessionDialogue]:
         """Return what a collector's file has, the newest first; nothing where it has none that can
         be read."""
-        if not _NAME.fullmatch(collector):
+        if not is_name(collector):
             return ()
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,14 +66,11 @@ class DialogueFiles:
                     path.unlink(missing_ok=True)
 
     def _write(self, collector: str, dialogues: Sequence[SessionDialogue]) -> None:
-        if not _NAME.fullmatch(collector):
+        if not is_name(collector):
             return
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        path = self._path(collector)
-        with opened_directory(self._directory) as directory:
-            draft = f".{path.name}.{secrets.token_hex(4)}"
-            with replacing(directory, path.name, draft, durable=False) as file:
-                write_all(file, msgspec.json.encode(dialogues) + b"\n")
+        content = msgspec.json.encode(dialogues) + b"\n"
+        replace_file(self._path(collector), content, durable=False)
 
     def _path(self, collector: str) -> Path:
         return self._directory / f"{collector}.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import Unusable
 from reconciler.model.errors import CollectorError
-
-_OF_NAMES = frozenset(f"{string.ascii_lowercase}{string.digits}-")
+from reconciler.model.scalar_types import is_name
 
 Content = str | Mapping[str, Any]
 """A manifest as the text of a YAML document, or as data."""
@@ -277,8 +275,3 @@ def _name(text: str) -> str:
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) and is_name(name) else ""
-
-
-def is_name(text: str) -> bool:
-    """Return whether a collector, and its file, may have this name."""
-    return 0 < len(text) < 64 and set(text) <= _OF_NAMES and text.strip("-") == text

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.control.manifest_drafts import declared_manifest, is_name
+from reconciler.control.manifest_drafts import declared_manifest
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
 from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
 from reconciler.manifests.editing.secret_files import (
@@ -20,6 +20,7 @@ from reconciler.manifests.editing.secret_files import (
 )
 from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.errors import CollectorError
+from reconciler.model.scalar_types import is_name
 
 
 class SecretNotKept(CollectorError):

@@ -3,14 +3,13 @@ that it survives a restart."""
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.disk import replace_file
 from reconciler.model.errors import CollectorError
 from reconciler.model.timestamps import timestamp
 
@@ -58,10 +57,7 @@ class ServicePause:
         found = Pause(by, why.strip()[:LONGEST], now)
         if self._path is not None:
             try:
-                with opened_directory(self._path.parent) as directory:
-                    draft = f".{self._path.name}.{secrets.token_hex(4)}"
-                    with replacing(directory, self._path.name, draft) as file:
-                        write_all(file, msgspec.json.encode(found) + b"\n")
+                replace_file(self._path, msgspec.json.encode(found) + b"\n")
             except OSError as error:
                 raise PauseNotKept(f"{self._path} cannot be written: {error.strerror}") from error
         self.current = found

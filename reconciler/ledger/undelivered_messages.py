@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, null, select, update
+from sqlalchemy import Select, func, null, select, update
 
 from reconciler.ledger.tables import NOTABLE, collectors, folders, messages
 from reconciler.ledger.transactions import Transactions
@@ -24,22 +24,15 @@ class UndeliveredMessages(Transactions):
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:
         """Return the parked messages that are still on the server, oldest first."""
+        columns = select(
+            folders.c.name.label("folder"),
+            messages.c.key,
+            messages.c.size,
+            messages.c.reason,
+            messages.c.first_at.label("since"),
+        )
         found = (
-            select(
-                folders.c.name.label("folder"),
-                messages.c.key,
-                messages.c.size,
-                messages.c.reason,
-                messages.c.first_at.label("since"),
-            )
-            .join(folders, folders.c.id == messages.c.folder_id)
-            .join(collectors, _current())
-            .where(
-                collectors.c.name == name,
-                NOTABLE,
-                messages.c.state.in_(_PARKED),
-                messages.c.deleted_at.is_(None),
-            )
+            _on_server(columns, name, _PARKED)
             .order_by(messages.c.first_at, messages.c.id)
             .limit(limit)
         )
@@ -49,27 +42,20 @@ class UndeliveredMessages(Transactions):
     def failing(self, name: str, limit: int = 1000) -> Sequence[FailedMessage]:
         """Return the failed messages that are still on the server and have a reason, oldest
         first."""
+        columns = select(
+            folders.c.name.label("folder"),
+            messages.c.key,
+            messages.c.size,
+            messages.c.state,
+            messages.c.attempts,
+            messages.c.reason,
+            messages.c.first_at.label("since"),
+            messages.c.last_at.label("at"),
+            messages.c.wait,
+        )
         found = (
-            select(
-                folders.c.name.label("folder"),
-                messages.c.key,
-                messages.c.size,
-                messages.c.state,
-                messages.c.attempts,
-                messages.c.reason,
-                messages.c.first_at.label("since"),
-                messages.c.last_at.label("at"),
-                messages.c.wait,
-            )
-            .join(folders, folders.c.id == messages.c.folder_id)
-            .join(collectors, _current())
-            .where(
-                collectors.c.name == name,
-                NOTABLE,
-                messages.c.state.in_(_FAILING),
-                messages.c.reason != "",
-                messages.c.deleted_at.is_(None),
-            )
+            _on_server(columns, name, _FAILING)
+            .where(messages.c.reason != "")
             .order_by(messages.c.first_at, messages.c.id)
             .limit(limit)
         )
@@ -78,19 +64,7 @@ class UndeliveredMessages(Transactions):
 
     def kept_back(self, name: str) -> int:
         """Return how many messages were collected and have a reason why they are not deleted."""
-        found = (
-            select(func.count())
-            .select_from(messages)
-            .join(folders, folders.c.id == messages.c.folder_id)
-            .join(collectors, _current())
-            .where(
-                collectors.c.name == name,
-                NOTABLE,
-                messages.c.state.in_(_COLLECTED),
-                messages.c.reason != "",
-                messages.c.deleted_at.is_(None),
-            )
-        )
+        found = _on_server(select(func.count()), name, _COLLECTED).where(messages.c.reason != "")
         with self.reading() as connection:
             return int(connection.execute(found).scalar_one())
 
@@ -111,6 +85,22 @@ class UndeliveredMessages(Transactions):
                     messages.c.state.in_(_PARKED) | messages.c.wait.is_not(None),
                 )
             ).rowcount
+
+
+def _on_server(columns: Select[Any], name: str, states: Sequence[MessageState]) -> Select[Any]:
+    """Return what selects these columns of a collector's messages in `states`, as far as they are
+    still on the server."""
+    return (
+        columns.select_from(messages)
+        .join(folders, folders.c.id == messages.c.folder_id)
+        .join(collectors, _current())
+        .where(
+            collectors.c.name == name,
+            NOTABLE,
+            messages.c.state.in_(states),
+            messages.c.deleted_at.is_(None),
+        )
+    )
 
 
 def _current() -> Any:

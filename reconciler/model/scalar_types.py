@@ -69,6 +69,11 @@ Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 
 
+def is_name(text: str) -> bool:
+    """Return whether an object, and its file, may have this name."""
+    return len(text) < 64 and re.fullmatch(NAME, text) is not None
+
+
 def seconds(interval: str) -> float:
     """Return the length in seconds of an `Interval` such as 5m, 90s, 1h30m or 1d."""
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}

@@ -8,12 +8,11 @@ closed.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.disk import replace_file, write_all
 from reconciler.log import log
 
 FILE = "ended-logins"
@@ -68,10 +67,7 @@ class EndedLogins:
         now = int(self._clock())
         left = {nonce: until for nonce, until in self._known().items() if until > now}
         text = "".join(f"{until} {nonce}\n" for nonce, until in left.items())
-        with opened_directory(path.parent) as directory:
-            draft = f".{path.name}.{secrets.token_hex(4)}"
-            with replacing(directory, path.name, draft) as file:
-                write_all(file, text.encode())
+        replace_file(path, text.encode())
         self._ended, self._lines = left, len(left)
 
     def _known(self) -> dict[str, int]:
