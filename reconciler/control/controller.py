@@ -153,7 +153,8 @@ class Controller:
             now = self._clock.monotonic()
             due = min(self._relist_at, now + RETRY) if self.trouble else self._relist_at
             try:
-                await asyncio.wait_for(self._woken.wait(), max(0.0, due - now))
+                async with asyncio.timeout(max(0.0, due - now)):
+                    await self._woken.wait()
                 due = self._asked_at
             except TimeoutError:
                 self._touched, unforeseen = None, True

@@ -231,4 +231,5 @@ def _is_entered(path: str) -> bool:
 async def _either(event: asyncio.Event, pause: float) -> None:
     """Wait for `event`, at most `pause` seconds."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), pause)
+        async with asyncio.timeout(pause):
+            await event.wait()

@@ -34,6 +34,7 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FINGERPRINT = r"^(?:sha256:)?[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$"
 HEADER = r"^[!-9;-~]+$"
 """A field name (RFC 5322, section 2.2)."""
+_NAME = re.compile(NAME)
 _UNITS = {
     "": 1,
     "B": 1,
@@ -71,7 +72,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
 
 def is_name(text: str) -> bool:
     """Return whether an object, and its file, may have this name."""
-    return len(text) < 64 and re.fullmatch(NAME, text) is not None
+    return len(text) < 64 and _NAME.fullmatch(text) is not None
 
 
 def seconds(interval: str) -> float:

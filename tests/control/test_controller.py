@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -465,5 +465,31 @@ def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_t
         await world.turn()
         assert world.controller.trouble == ""
         assert world.registry.rows["a"].retired
+
+    run(scenario())
+
+
+class _Waited(asyncio.Event):
+    """An event that tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.awaited.set()
+        return await super().wait()
+
+
+def test_a_wake_up_in_the_same_moment_does_not_hide_that_it_is_to_end(root: Path) -> None:
+    async def scenario() -> None:
+        controller = World(root).controller
+        woken = controller._woken = _Waited()
+        running = asyncio.create_task(controller.run())
+        await woken.awaited.wait()
+        controller.wake(None)
+        running.cancel()
+        await asyncio.wait({running}, timeout=GENEROUS)
+        assert running.cancelled()
 
     run(scenario())

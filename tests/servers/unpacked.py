@@ -8,6 +8,7 @@ context manager with `port(protocol)`, `user`, `password` and `deliver`, and hol
 from __future__ import annotations
 
 import imaplib
+import itertools
 import os
 import pwd
 import shutil
@@ -121,6 +122,7 @@ class Courier(Server):
 
     def start(self) -> None:
         self.maildir = self.directory / "Maildir"
+        self._numbers = itertools.count()
         for name in ("cur", "new", "tmp"):
             (self.maildir / name).mkdir(parents=True)
         self._listeners = [socket.create_server((HOST, port)) for port in self.ports.values()]
@@ -133,7 +135,8 @@ class Courier(Server):
             listener.close()
 
     def deliver(self, text: bytes) -> None:
-        number = len(list(self.maildir.glob("*/*")))
+        # a name is never used twice: the program of the session before may still be removing files
+        number = next(self._numbers)
         draft = self.maildir / "tmp" / f"{1700000000 + number}.{number}.host"
         draft.write_bytes(text.replace(b"\r\n", b"\n"))
         draft.rename(self.maildir / "new" / draft.name)

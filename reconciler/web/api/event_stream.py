@@ -87,7 +87,8 @@ class EventStream:
                 async for piece in _pieces(_change_events(journal, changes, draw)):
                     yield piece
                 try:
-                    await asyncio.wait_for(woken.wait(), _STILL_THERE)
+                    async with asyncio.timeout(_STILL_THERE):
+                        await woken.wait()
                 except TimeoutError:
                     yield ":\n\n"
                     continue
