@@ -100,6 +100,7 @@ class Server:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
+                    process_group=0,  # Cyrus' master ends its whole group, another test's Cyrus too
                 )
             )
 
