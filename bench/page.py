@@ -34,11 +34,23 @@ _FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((found) =>
   const load = performance.getEntriesByType('navigation')[0];
   if (paint) done([load.responseStart, paint.startTime, load.encodedBodySize]);
 }).observe({ type: 'paint', buffered: true }))"""
-_CHANGED_ROWS = """() => new Promise((done) => {
-  const from = performance.now();
-  const seen = new MutationObserver(() => { seen.disconnect(); done(performance.now() - from); });
-  seen.observe(document.getElementById("list"), { childList: true, subtree: true });
-})"""
+_AWAIT_ANSWER = """() => {
+  const [field, list] = [document.getElementById("search"), document.getElementById("list")];
+  const listed = () => new URL(list.querySelector("[name=back]").value, location).searchParams;
+  window.answer = new Promise((done) => {
+    field.addEventListener("input", () => {
+      const from = performance.now();
+      const look = () => {
+        if ((listed().get("search") ?? "") !== field.value) return;
+        seen.disconnect();
+        requestAnimationFrame(() => setTimeout(() => done(performance.now() - from)));
+      };
+      const seen = new MutationObserver(look);
+      seen.observe(list, { childList: true, subtree: true });
+    }, { once: true });
+  });
+}"""
+"""Begins to wait. It returns nothing: Playwright would wait for a promise before the key."""
 
 
 def declare(directory: Path, count: int) -> None:
@@ -126,8 +138,8 @@ def paint(page: Page) -> tuple[float, float, float]:
 
 
 def press(page: Page, key: str) -> float:
-    """Press a key in the search. Return the ms until the list is another one."""
-    page.evaluate(f"window.answer = ({_CHANGED_ROWS})()")
+    """Press a key in the search. Return the ms until the list that it asks for is painted."""
+    page.evaluate(_AWAIT_ANSWER)
     page.keyboard.press(key)
     return float(page.evaluate("window.answer"))
 

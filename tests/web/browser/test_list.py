@@ -132,6 +132,22 @@ def test_search_as_one_types_and_go_back(shared_stage: Stage, browser: Browser) 
     expect(page.locator("tr[data-name]")).to_have_count(2)
 
 
+def test_a_narrower_search_with_the_same_first_rows_acts_on_what_it_shows(
+    shared_stage: Stage, browser: Browser
+) -> None:
+    page = shared_stage.log_in(browser)
+    page.goto("/?limit=2")
+    matching = page.locator("#all-matching")
+    assert matching.get_attribute("data-count") == "13"
+    rows = page.locator("tr[data-name]")
+    before = rows.all_text_contents()
+    page.get_by_role("searchbox", name="Search").fill("a")
+    expect(page.locator("#many [name=back]")).to_have_value("/?search=a")
+    assert [text[:20] for text in rows.all_text_contents()] == [text[:20] for text in before]
+    total = (page.locator("#total").text_content() or "").split()[0]
+    expect(matching).to_have_attribute("data-count", total)
+
+
 def test_without_javascript_all_of_it_works(stage: Stage, browser: Browser) -> None:
     page = stage.log_in(browser, script=False)
     page.get_by_role("searchbox", name="Search").fill("sales")

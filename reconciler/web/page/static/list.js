@@ -54,8 +54,10 @@ function put(row) {
 }
 
 function replaceList(made) {
+  // two queries may have the same rows: then what the actions lead back to differs
+  const shown = (part) => [part.querySelector("[name=back]"), ...part.querySelectorAll("tr[data-name]")].map((one) => one?.id || one?.value).join();
   const fresh = [...made.querySelectorAll("tr[data-name]")];
-  const same = fresh.length && fresh.map((row) => row.id).join() === rows().map((row) => row.id).join();
+  const same = fresh.length && shown(made) === shown(list);
   kept(() => {
     if (!same) {
       list.replaceChildren(made);
