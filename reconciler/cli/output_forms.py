@@ -44,6 +44,7 @@ def yaml_text(value: Any) -> str:
     yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False  # type: ignore[assignment]
     yaml.width = 1 << 20
     yaml.representer.add_representer(str, _quoted_if_unsafe)
+    yaml.representer.add_multi_representer(str, _quoted_if_unsafe)  # the members of a StrEnum
     written = io.StringIO()
     yaml.dump(value, written)
     return escape_in_yaml(written.getvalue())
@@ -51,7 +52,7 @@ def yaml_text(value: Any) -> str:
 
 def _quoted_if_unsafe(representer: Any, text: str) -> Any:
     return representer.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if is_unsafe(text) else None
+        "tag:yaml.org,2002:str", str(text), style='"' if is_unsafe(text) else None
     )
 
 

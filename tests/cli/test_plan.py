@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from reconciler.ledger import open_ledger
 from reconciler.planning.observed_manifests import declare, to_last_good
@@ -154,3 +155,14 @@ def test_two_that_vanished_are_held(run: Run, root: Path) -> None:
 
     (root / ".allow-empty").touch()
     assert run("plan").exit_code == 1
+
+
+def test_yaml_tells_the_same_as_json(run: Run, root: Path) -> None:
+    """Its diagnostics too, whose severity is a StrEnum."""
+    for name in ("a", "b"):
+        save(root, name)  # of one account: a warning in each
+    told = run("plan", "-o", "yaml")
+    assert told.exit_code == 1
+    found = YAML(typ="safe").load(told.stdout)
+    assert found == json.loads(run("plan", "-o", "json").stdout)
+    assert {each["severity"] for each in found["diagnostics"]} == {"warning"}

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from signal import SIGINT
 
 from tests.cli.fake_daemon import FakeDaemon
 from tests.cli.samples import description, session
 from tests.cli.test_process import MAIN
+from tests.control.manifests import save
 
 
 class Screen:
@@ -115,6 +117,18 @@ def test_clear_asks_on_a_terminal(daemon: FakeDaemon) -> None:
         seen.type("y\n")
         assert seen.rest() == 0
         assert "1,234 messages forgotten" in seen.seen
+
+
+def test_remove_asks_on_a_terminal(elsewhere: Path) -> None:
+    (elsewhere / "collectors.d").mkdir()
+    kept = save(elsewhere / "collectors.d", "sales")
+
+    with screen("remove", "sales") as seen:
+        seen.until("[y/N]: ")
+        seen.type("n\n")
+        assert seen.rest() == 1
+        assert "sales was not removed" in seen.seen
+    assert kept.exists()
 
 
 def test_ctrl_c_at_the_question_forgets_nothing(daemon: FakeDaemon) -> None:

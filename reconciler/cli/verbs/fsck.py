@@ -9,7 +9,7 @@ import click
 from msgspec.structs import asdict
 
 from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import directory_on_disk
+from reconciler.cli.connect import manifests_directory
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import Settings
@@ -52,7 +52,7 @@ def command(settings: Settings, fix: bool, output: str) -> int:
     files and lets such histories expire. Mail that is not found is only reported, because mail
     programs move and delete mail. Stop the daemon first: fsck needs the state directory for
     itself."""
-    directory = directory_on_disk(settings)
+    directory = manifests_directory(settings)
     from reconciler.app import without_daemon  # noqa: PLC0415  # not needed for --help
 
     findings = without_daemon.fsck(settings, directory, fix=fix)

@@ -18,13 +18,13 @@ from reconciler.model.settings import Settings
 @verb(
     "remove",
     examples=[
-        ("mailcollector remove sales", "asks, then removes the manifest of sales"),
+        ("mailcollector remove sales", "removes the manifest of sales; on a terminal, asks first"),
         ("mailcollector remove sales --yes --git-commit", "does not ask, and commits it to git"),
     ],
     exits={
         0: "removed",
         1: "no such collector, not confirmed, or the file cannot be written",
-        2: "usage; without a terminal and without --yes",
+        2: "usage",
     },
 )
 @click.argument("name", shell_complete=collector_names)
@@ -35,7 +35,7 @@ def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
     """Removes the manifest of the collector NAME: its document, and the file if nothing else is in
     it. The collector stops after the message in hand. What it has collected is remembered for 30
     days, so that a manifest that comes back collects nothing twice. A removal by this verb is
-    always taken as intended, even that of the last collector."""
+    always taken as intended, even that of the last collector. Only on a terminal it asks first."""
     editor = manifest_changes.open_editor(settings)
     manifest_changes.require_declared(editor, name)
     if not (yes or _confirmed(name)):
@@ -51,11 +51,7 @@ def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
 
 
 def _confirmed(name: str) -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            f"remove asks before it removes {name}, and there is no terminal to ask on: say --yes"
-        )
-    return click.confirm(f"Remove the manifest of {name}?", err=True)
+    return not sys.stdin.isatty() or click.confirm(f"Remove the manifest of {name}?", err=True)
 
 
 def _confirm_removal(settings: Settings, name: str) -> None:
