@@ -532,6 +532,44 @@ def test_names_that_are_taken_are_passed_over(run: Run, elsewhere: Path) -> None
     assert run("validate").exit_code == 0
 
 
+def test_one_configuration_after_another(run: Run, elsewhere: Path) -> None:
+    """The files of several users: equal Destinations are one, and one of them is the default."""
+    maildir = (
+        "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = h\nusername = {0}\npassword = p\n"
+        "[destination]\ntype = Maildir\npath = /home/{1}/Maildir/\n"
+    )
+    configurations = (
+        ("fetchmailrc", "poll h proto imap user ann pass p is ann here ssl"),
+        ("fetchmailrc", "poll h proto imap user bob pass p is bob here ssl"),
+        ("getmailrc", maildir.format("cid", "cid")),
+        ("getmailrc", maildir.format("dan", "dan")),
+        ("getmailrc", maildir.format("dora", "dan")),
+    )
+    for tool, content in configurations:
+        (elsewhere / "rc").write_text(content, encoding="utf-8")
+        result = run("import", tool, "rc")
+        assert (result.exit_code, "left out" in result.stderr) == (0, False), result.stderr
+
+    assert {path.stem for path in (elsewhere / "collectors.d").glob("destination-*")} == {
+        "destination-imported-smtp",
+        "destination-imported-maildir",
+        "destination-imported-maildir-2",
+    }
+    chosen = {
+        each["metadata"]["name"]: each["spec"]["destination"]
+        for path in (elsewhere / "collectors.d").glob("???*.yaml")
+        if (each := YAML(typ="safe").load(path))["kind"] == "MailCollector"
+    }
+    assert chosen == {
+        "ann": "imported-smtp",
+        "bob": "imported-smtp",
+        "cid": "imported-maildir",
+        "dan": "imported-maildir-2",
+        "dora": "imported-maildir-2",
+    }
+    assert run("validate").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [

@@ -20,7 +20,7 @@ from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.manifests.foreign.imported_accounts import Foreign, Manifests
+    from reconciler.manifests.foreign.imported_accounts import Foreign, Manifests, Present
 
 
 class ConfigurationUnreadable(CollectorError):
@@ -84,8 +84,8 @@ def command(
     one for each Destination, and the passwords in files of their own. What could not be carried
     over, or works differently here, is reported with its line, on stderr and in the manifest. An
     account that cannot be understood, or whose manifest would be invalid, is left out; the others
-    are written. No existing file is overwritten. The tool's own record of what it has fetched is
-    not read."""
+    are written. No existing file is overwritten. A Destination that exists already is used. The
+    tool's own record of what it has fetched is not read."""
     foreign = _read(tool, file, local_domain)
     directory = _directory(settings)
     found = _manifests(foreign, file, directory, secrets)
@@ -146,19 +146,38 @@ def _directory(settings: Settings) -> Path:
 
 
 def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
-    from reconciler.manifests.editing.manifest_editor import ManifestEditor  # noqa: PLC0415  # not needed for --help
     from reconciler.manifests.editing.modeline import modeline_for  # noqa: PLC0415
     from reconciler.manifests.foreign.imported_accounts import manifests  # noqa: PLC0415
 
-    taken = ManifestEditor(directory).names() if directory.is_dir() else []
     where = ".secrets" if secrets is None else os.path.relpath(secrets, directory)
     return manifests(
         foreign,
         file.name,
         where if secrets is None or not secrets.is_absolute() else str(secrets),
-        taken,
+        _present(directory),
         modeline=modeline_for(directory),
     )
+
+
+def _present(directory: Path) -> Present:
+    """Return what the manifests of the directory declare."""
+    # not needed for --help
+    from reconciler.manifests.editing.manifest_editor import ManifestEditor  # noqa: PLC0415
+    from reconciler.manifests.foreign.imported_accounts import NOTHING, Present  # noqa: PLC0415
+    from reconciler.model.spec import Destination  # noqa: PLC0415
+
+    if not directory.is_dir():
+        return NOTHING
+    editor = ManifestEditor(directory)
+    files = [record.result for record in editor.manifests.records.values()]
+    found = {
+        one.manifest.metadata.name: one.manifest.spec
+        for file in files
+        for one in file.manifests
+        if isinstance(one.manifest, Destination)
+    }
+    others = {one.name for file in files for one in file.named() if one.kind == "Destination"}
+    return Present(frozenset(editor.names()), found, frozenset(others - found.keys()))
 
 
 def _invalid(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:

@@ -32,9 +32,7 @@ def collector(
         "metadata": metadata,
         "spec": spec,
     }
-    return "".join(
-        [modeline, *(f"# {line}\n" for line in comments), *_block(_filled(manifest), "")]
-    )
+    return "".join([modeline, *(f"# {line}\n" for line in comments), *_block(filled(manifest), "")])
 
 
 def manifest_text(data: Mapping[str, Any], *, modeline: str = "") -> str:
@@ -45,13 +43,14 @@ def manifest_text(data: Mapping[str, Any], *, modeline: str = "") -> str:
     return "".join([modeline, *_block(ordered, "")] if data else [modeline, "{}\n"])
 
 
-def _filled(value: Any) -> Any:
+def filled(value: Any) -> Any:
+    """Return a manifest's JSON value without the fields that have no value."""
     if not isinstance(value, Mapping):
         return list(value) if isinstance(value, tuple) else value
-    filled = {key: _filled(below) for key, below in value.items()}
+    below_it = {key: filled(below) for key, below in value.items()}
     return {
         key: below
-        for key, below in filled.items()
+        for key, below in below_it.items()
         if below is not None and below not in ({}, (), [])
     }
 
@@ -78,4 +77,4 @@ def destination(name: str, spec: Mapping[str, Any], *, modeline: str = "") -> st
         "metadata": {"name": name},
         "spec": spec,
     }
-    return "".join([modeline, *_block(_filled(manifest), "")])
+    return "".join([modeline, *_block(filled(manifest), "")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os.path
 import re
 from collections.abc import Iterable, Mapping
@@ -10,9 +11,11 @@ from typing import Any
 
 from imapclient import imap_utf7
 from msgspec import Struct
+from pydantic import ValidationError
 
-from reconciler.manifests.editing.new_manifests import collector, destination
+from reconciler.manifests.editing.new_manifests import collector, destination, filled
 from reconciler.model.harmless_text import escape_unprintable
+from reconciler.model.spec import DestinationSpec
 
 
 class UnreadableConfiguration(Exception):
@@ -101,19 +104,54 @@ class Manifests:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is declared already. `destinations` has the specs of the valid ones; `taken` the names
+    of all others."""
+
+    collectors: frozenset[str] = frozenset()
+    destinations: Mapping[str, DestinationSpec] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a Destination is marked as default."""
+        return any(spec.default for spec in self.destinations.values())
+
+    def destination(self, place: Mapping[str, Any]) -> str | None:
+        """Return the name of the Destination that delivers to the same place, or None."""
+        try:
+            wanted = DestinationSpec.model_validate(filled(place))
+        except ValidationError:  # an error of its manifest, which is told there
+            return None
+        return next(
+            (
+                name
+                for name, spec in self.destinations.items()
+                if spec.model_copy(update={"default": False}) == wanted
+            ),
+            None,
+        )
+
+
+NOTHING = Present()
+
+
 def manifests(
-    foreign: Foreign, file: str, secrets: str, taken: Iterable[str] = (), *, modeline: str = ""
+    foreign: Foreign, file: str, secrets: str, present: Present = NOTHING, *, modeline: str = ""
 ) -> Manifests:
     """Return the manifests of all accounts, with their notes as comments at the top.
 
-    `secrets` is the directory of the password files as it is written in the manifests. `taken` are
-    existing names. `modeline` is the comment for editors.
+    `secrets` is the directory of the password files as it is written in the manifests. `modeline`
+    is the comment for editors. A Destination that is `present` is used; a new one is marked as
+    default only where none is.
     """
-    names = set(taken)
+    names = set(present.collectors)
     texts: dict[str, str] = {}
     kept: dict[str, str] = {}
     used: dict[str, str | None] = {}
-    places = _places(foreign.accounts)
+    places = _places(foreign.accounts, present)
+    new = {name: spec for name, spec in places.items() if name not in present.destinations}
     for account in foreign.accounts:
         name = _name(account, names)
         names.add(name)
@@ -123,7 +161,7 @@ def manifests(
             if account.secret is not None:
                 kept[name] = account.secret
         place = next((key for key, spec in places.items() if spec == account.place), None)
-        used[f"{name}.yaml"] = place and _file_of(place)
+        used[f"{name}.yaml"] = _file_of(place) if place in new else None
         spec = {**account.spec, "source": source, "destination": place}
         comments = [
             escape_unprintable(text)
@@ -135,9 +173,11 @@ def manifests(
         texts[f"{name}.yaml"] = collector(name, spec, comments=comments, modeline=modeline)
     destinations = {
         _file_of(name): destination(
-            name, {"default": number == 0 or None, **place_spec}, modeline=modeline
+            name,
+            {"default": (number == 0 and not present.has_default) or None, **place_spec},
+            modeline=modeline,
         )
-        for number, (name, place_spec) in enumerate(places.items())
+        for number, (name, place_spec) in enumerate(new.items())
     }
     return Manifests({**texts, **destinations}, kept, used)
 
@@ -146,15 +186,22 @@ def _file_of(place: str) -> str:
     return f"destination-{place}.yaml"
 
 
-def _places(accounts: Iterable[ImportedAccount]) -> dict[str, dict[str, Any]]:
-    """Return a name for each different Destination."""
+def _places(accounts: Iterable[ImportedAccount], present: Present) -> dict[str, dict[str, Any]]:
+    """Return a name for each different Destination: that of one which is present, or a new one."""
     places: dict[str, dict[str, Any]] = {}
     for account in accounts:
         if account.place is not None and account.place not in places.values():
-            sort = next(iter(account.place))
-            count = sum(name.startswith(f"imported-{sort}") for name in places)
-            places[f"imported-{sort}" + (f"-{count + 1}" if count else "")] = account.place
+            known = present.destination(account.place)
+            places[
+                known or _new_place(account.place, {*places, *present.destinations, *present.taken})
+            ] = account.place
     return places
+
+
+def _new_place(place: Mapping[str, Any], taken: set[str]) -> str:
+    name = f"imported-{next(iter(place))}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _name(account: ImportedAccount, taken: set[str]) -> str:
