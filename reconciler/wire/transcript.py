@@ -3,7 +3,8 @@
 What a login sends is left out before it is kept: the arguments of its command, and every line until
 the server's answer. What a server quotes of a secret is found when the session is over
 (`Transcript.lines`). Of messages and other bulk data only the number of octets is kept. The first
-and the last lines are kept, and counted what came between.
+and the last lines are kept, and counted what came between. Until a server answers as one of its
+protocol does, its lines are counted, too: it may be something else (hazard W4).
 """
 
 from __future__ import annotations
@@ -47,6 +48,16 @@ _ANSWER = re.compile(rb"\+OK|[-+]ERR|[245]\d\d|[A-Za-z0-9.]{1,20} (?:OK|NO|BAD)\
 """The beginning of a reply that ends a login."""
 _PROOF = re.compile(rb"[0-9a-f]{32,}|(?<=p=)[^,\s]+")
 """What a response has of a digest or a proof, from which a password can be guessed."""
+_MAIL_SYSTEM = re.compile(rb"220[ -].*[SL]MTP|[45]\d\d[ -]", re.IGNORECASE)
+_GREETINGS = {
+    "imap": re.compile(rb"\s*\*\s*(?:OK|PREAUTH|BYE)\b", re.IGNORECASE),
+    "pop3": re.compile(rb"\s*[-+](?:OK|ERR)", re.IGNORECASE),
+    "smtp": _MAIL_SYSTEM,
+    "lmtp": _MAIL_SYSTEM,
+}
+"""How the first line of a server begins, by protocol."""
+_GREETED = re.compile(rb"250[ -]")
+"""The reply of a mail system to EHLO, HELO or LHLO."""
 _REDACTED = REDACTED.encode()
 _Line = tuple[float, str, Direction, bytes]
 
@@ -106,11 +117,13 @@ class Transcript:
 class ConnectionTranscript:
     """What is said over one connection. It knows the commands that log in."""
 
-    __slots__ = ("_in_login", "_listed", "_name", "_transcript", "octets")
+    __slots__ = ("_in_login", "_known_by", "_listed", "_name", "_transcript", "octets")
 
     def __init__(self, transcript: Transcript, name: str) -> None:
         self._transcript = transcript
         self._name = name
+        self._known_by = _GREETINGS.get(name)
+        """What shows that the server speaks this protocol; None once it does."""
         self._listed = 0
         """Lines of a listing in a row that were received one by one."""
         self._in_login = False
@@ -130,6 +143,8 @@ class ConnectionTranscript:
 
     def received(self, line: bytes) -> None:
         """Keep a line of the server."""
+        if self._known_by is not None:
+            line = self._without_strangers(line, self._known_by)
         if self.octets and not (self._listed >= LISTED and _SIZE.match(line)):
             self._count_bulk()
         if self._in_login:
@@ -166,6 +181,15 @@ class ConnectionTranscript:
         if self.octets:
             octets, self.octets = self.octets, 0
             self._transcript.add(self._name, Direction.RECEIVED, b"[%s]" % _bytes(octets))
+
+    def _without_strangers(self, line: bytes, known_by: re.Pattern[bytes]) -> bytes:
+        """Return the line, or what stands for the words of a server that may be something else."""
+        if known_by.match(line):
+            self._known_by = None
+            return line
+        if known_by is _MAIL_SYSTEM:  # many greet without the name of their protocol
+            self._known_by = _GREETED
+        return b"[%s that may not be %s]" % (_bytes(len(line)), self._name.upper().encode())
 
     def _without_login(self, line: bytes) -> bytes:
         if self._in_login:

@@ -19,6 +19,7 @@ from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
 from tests.destinations.letters import LETTER, deliver, delivery, top
 from tests.servers.lmtp import DROP, EXTENSIONS, Sink
+from tests.servers.scripted import Client, Scripted
 
 UTF8 = (*EXTENSIONS, "SMTPUTF8")
 TWO = ["a@x.test", "b@x.test"]
@@ -820,7 +821,7 @@ def test_an_answer_of_two_lines_may_be_the_first_recipients_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "hint"), [("500 5.5.1 what?", True), ("502 no", True), ("550 not you", False)]
+    ("refusal", "hint"), [("500 5.5.1 what?", True), ("502 nonsense", True), ("550 not you", False)]
 )
 def test_only_who_does_not_know_the_greeting_may_speak_something_else(
     refusal: str, hint: bool
@@ -833,6 +834,21 @@ def test_only_who_does_not_know_the_greeting_may_speak_something_else(
     ):
         deliver(lmtp, LETTER, TWO)
     assert ("write `smtp` instead of `lmtp`" in str(caught.value)) == hint
+    assert (refusal.split()[-1] in str(caught.value)) != hint  # not the words of something else
+
+
+def test_W4_E9_the_words_of_what_is_no_mail_system_are_not_repeated() -> None:
+    def script(client: Client) -> None:
+        client.send(b"500 inner words\r\n")
+        client.wait()
+
+    with (
+        Scripted(script) as server,
+        pytest.raises(DestinationUnavailable, match="refuses connections with 500") as caught,
+    ):
+        opened = lmtp_destination(Endpoint(server.host, server.port, "none"))
+        deliver(opened, LETTER, TWO)
+    assert "inner words" not in str(caught.value)
 
 
 def test_where_an_lmtp_server_listens() -> None:

@@ -205,6 +205,51 @@ def _take_literals(client: Client, line: bytes, reply: bytes) -> None:
     client.send(tagged(line, reply))
 
 
+BANNERS = [
+    b"SSH-2.0-OpenSSH_9.2 inner\r\n",
+    b"-DENIED inner\r\n",
+    b"HTTP/1.1 400 Bad Request\r\nServer: inner\r\n\r\n",
+    b"* NO inner\r\n",
+    b"220 inner\r\n",
+    b"inner\n",
+]
+
+
+@pytest.mark.parametrize("banner", BANNERS, ids=lambda banner: str(banner[:6]))
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_W4_E9_what_something_else_says_is_only_counted(protocol: str, banner: bytes) -> None:
+    def script(client: Client) -> None:
+        client.send(banner)
+        client.wait()
+
+    with Scripted(script) as server:
+        lines = said(session(protocol, server.host, server.port, PASSWORD))
+    assert not any("inner" in line for line in lines)
+    assert any(line.endswith(f" bytes that may not be {protocol.upper()}]") for line in lines)
+
+
+def test_W4_E9_a_mail_system_is_known_by_its_greeting_or_by_its_answer_to_ours() -> None:
+    transcript = Transcript()
+    for name, lines in {
+        "smtp": [b"220 mx.test ESMTP\r\n", b"250 mx.test\r\n"],
+        "lmtp": [b"220 mx.test ready\r\n", b"250 mx.test\r\n", b"503 no\r\n"],
+    }.items():
+        connection = transcript.connection(name)
+        for line in lines:
+            connection.received(line)
+    elsewhere = transcript.connection("smtp")
+    for line in [b"220 inner\r\n", b"500 inner\r\n", b"530 inner\r\n"]:
+        elsewhere.received(line)
+    assert said(transcript) == [
+        "< 220 mx.test ESMTP",
+        "< 250 mx.test",
+        "< [19 bytes that may not be LMTP]",
+        "< 250 mx.test",
+        "< 503 no",
+        *["< [11 bytes that may not be SMTP]"] * 3,
+    ]
+
+
 def test_M14_what_a_terminal_obeys_is_escaped_and_long_lines_are_cut() -> None:
     words = "\x1b[31mred\x07 \u202eevil ".encode() + b"x" * 7000
     with Scripted(imap({"EXAMINE": b"* OK " + words + b"\r\nTAG NO done\r\n"})) as server:

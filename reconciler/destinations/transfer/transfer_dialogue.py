@@ -274,18 +274,26 @@ class TransferDialogue:
         return reply
 
     def _expect(self, reply: TransferReply, what: str) -> TransferReply:
-        """Return a positive reply. Raises DestinationUnavailable for others."""
-        if not reply.done:
-            hint = f". {self.protocol.otherwise}" if reply.code in _UNKNOWN_VERB else ""
-            raise self.unavailable(f"refuses {what}", reply, hint)
-        return reply
+        """Return a positive reply. Raises DestinationUnavailable for others.
+
+        The words of a server that does not know what every mail system knows are left out: it may
+        be something else (hazard W4).
+        """
+        if reply.done:
+            return reply
+        if reply.code in _UNKNOWN_VERB:
+            raise DestinationUnavailable(
+                f"{self.connection.endpoint}: refuses {what} with {reply.code}, as no "
+                f"{self.protocol.name} server does. {self.protocol.otherwise}"
+            )
+        raise self.unavailable(f"refuses {what}", reply)
 
     def unavailable(
-        self, what: str, reply: TransferReply, hint: str = "", *, at_message: bool = False
+        self, what: str, reply: TransferReply, *, at_message: bool = False
     ) -> DestinationUnavailable:
         """Return the error for a reply that concerns all messages."""
         error = DestinationUnavailable(
-            f"{self.connection.endpoint}: {what}: {reply.explained}{hint}",
+            f"{self.connection.endpoint}: {what}: {reply.explained}",
             retry_after=reply.wait,
             advice=reply.advice,
         )
