@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from reconciler.app.adapters import own_ledger, utc_now
-from reconciler.app.process_setup import forbid_core_dumps, return_large_blocks
+from reconciler.app.process_setup import return_large_blocks
 from reconciler.app.session_assembly import one_each
 from reconciler.control.decision_recorder import decide_once
 from reconciler.control.observation import ManifestDirectory
@@ -31,7 +31,6 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     when it cannot start: another process owns the state, the ledger cannot be opened, or there is
     no such directory.
     """
-    forbid_core_dumps()
     return_large_blocks()
     if not allowed().file:
         log.info(

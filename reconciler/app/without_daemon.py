@@ -15,7 +15,6 @@ from reconciler.app.adapters import (
     utc_now,
 )
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
-from reconciler.app.process_setup import forbid_core_dumps
 from reconciler.app.session_assembly import dialogue_shelf, one_each, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
@@ -99,7 +98,6 @@ def collect(
     on_progress: Callable[[str, ShownSession], None],
 ) -> dict[str, ShownSession]:
     """Run one session of each of `names`. Owns the state for that time."""
-    forbid_core_dumps()
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
         with one_each(settings, ledger, asked=True) as once:
@@ -136,7 +134,6 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
     """Connect, log in and list, unless a recorded back-off forbids it and `force` is false. How the
     server answers the login is recorded for sessions, if there is a ledger. Raises KeyError if the
     collector is not declared, ManifestInvalid."""
-    forbid_core_dumps()
     with ledger_if_any(settings) as ledger, LoginSecrets() as tokens:
         collector = _declared(settings, directory, name, ledger)
         history = ledger.histories([name]).get(name) if ledger else None
@@ -218,7 +215,6 @@ def consent(
 ) -> str:
     """Get a refresh token for a collector; return the file that it was written to. Raises KeyError
     if the collector is not declared, ManifestInvalid, and what consent raises."""
-    forbid_core_dumps()
     # an HTTP client, for this verb alone
     from reconciler.secrets.oauth2 import Consent  # noqa: PLC0415
 

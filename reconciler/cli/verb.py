@@ -37,6 +37,10 @@ class Verb(click.Command):
         self.failure = failure
 
     def invoke(self, ctx: click.Context) -> Any:
+        # not for --help
+        from reconciler.app.process_setup import forbid_core_dumps  # noqa: PLC0415
+
+        forbid_core_dumps()  # most verbs read secrets, or ask for one
         try:
             code = super().invoke(ctx)
         except CollectorError as error:

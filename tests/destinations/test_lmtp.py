@@ -834,7 +834,8 @@ def test_only_who_does_not_know_the_greeting_may_speak_something_else(
     ):
         deliver(lmtp, LETTER, TWO)
     assert ("write `smtp` instead of `lmtp`" in str(caught.value)) == hint
-    assert (refusal.split()[-1] in str(caught.value)) != hint  # not the words of something else
+    words = refusal.rpartition(" ")[2]
+    assert (words in str(caught.value)) != hint  # not the words of something else
 
 
 def test_W4_E9_the_words_of_what_is_no_mail_system_are_not_repeated() -> None:
@@ -842,12 +843,10 @@ def test_W4_E9_the_words_of_what_is_no_mail_system_are_not_repeated() -> None:
         client.send(b"500 inner words\r\n")
         client.wait()
 
-    with (
-        Scripted(script) as server,
-        pytest.raises(DestinationUnavailable, match="refuses connections with 500") as caught,
-    ):
+    with Scripted(script) as server:
         opened = lmtp_destination(Endpoint(server.host, server.port, "none"))
-        deliver(opened, LETTER, TWO)
+        with pytest.raises(DestinationUnavailable, match="refuses connections with 500") as caught:
+            deliver(opened, LETTER, TWO)
     assert "inner words" not in str(caught.value)
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,24 @@ def _status() -> dict[str, str]:
     }
 
 
+def test_E12_S3_no_change_of_identity_makes_the_process_dumpable_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each sets fs.suid_dumpable of this machine, which a test may not change."""
+    calls: list[str] = []
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            return getattr(library, name)
+
+    library = acting_as_owner._library()
+    monkeypatch.setattr(acting_as_owner, "_library", Watched)
+    with acting_as(Owner(ALICE, ALICE)):
+        assert calls[-1] == "prctl"
+    assert calls[-1] == "prctl"
+
+
 def test_where_root_may_not_act_as_others_it_says_so(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +196,7 @@ def test_where_root_may_not_act_as_others_it_says_so(
         setfsuid = setfsgid = staticmethod(lambda _: 0)
         capget = staticmethod(lambda *_: 0)
         capset = staticmethod(lambda *_: 0)
+        prctl = staticmethod(lambda *_: 0)
 
     monkeypatch.setattr(acting_as_owner, "_allowed", set())
     monkeypatch.setattr(acting_as_owner, "_library", Refusing)

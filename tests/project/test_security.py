@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,40 @@ def test_E12_what_reads_secrets_can_be_neither_dumped_nor_traced(
     limits, owner = (tmp_path / "watch.seen").read_text().splitlines()[:2]
     assert limits.split()[4:6] == ["0", "0"]
     assert owner == "0"
+
+
+HOLDING = [
+    "add b --protocol imap --host h.example --username u --password-stdin --forward-to a@b.example",
+    "add -f -",
+    "validate -",
+    "import fetchmailrc /dev/stdin",
+]
+UNLIMITED = (
+    "import resource; resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)); "
+    "from reconciler.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize("words", HOLDING)
+def test_E12_what_is_given_a_secret_can_be_neither_dumped_nor_traced(
+    words: str, tmp_path: Path
+) -> None:
+    """Seen while it waits for its standard input, which holds one."""
+    (tmp_path / "collectors.d").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", UNLIMITED, *words.split()],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        limits = Path(f"/proc/{process.pid}/limits")
+        deadline = time.monotonic() + 60
+        while "Max core file size        0 " not in limits.read_text():
+            assert process.poll() is None
+            assert time.monotonic() < deadline, limits.read_text()
+            time.sleep(0.05)
+        process.kill()
 
 
 def test_E12_the_process_says_that_it_may_not_be_dumped() -> None:

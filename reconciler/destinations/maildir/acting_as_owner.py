@@ -41,6 +41,7 @@ _SETGROUPS = {
 """Numbers of the system call that takes groups of 32 bits."""
 _CAPABILITIES_3 = 0x20080522
 _SYS_RESOURCE = 1 << 24
+_PR_SET_DUMPABLE = 4
 _NOBODY = 0xFFFFFFFF
 """An invalid id. The two calls leave the identity as it is, and return it."""
 _NOTHING = nullcontext()
@@ -126,6 +127,7 @@ def _become(owner: Owner | None) -> None:
     except OSError:
         _become_root()
         raise
+    _remain_undumpable()
     _identity.owner = owner
 
 
@@ -134,7 +136,14 @@ def _become_root() -> None:
     _library().setfsuid(0)
     _library().setfsgid(os.getegid())
     _set_groups(_own_groups())
+    _remain_undumpable()
     _identity.owner = None
+
+
+def _remain_undumpable() -> None:
+    """Forbid core files again. Each change of an identity sets fs.suid_dumpable, with which the
+    system may hand a core file to a program of its own (prctl(2), proc(5); hazard S3)."""
+    _library().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _check(owner: Owner) -> None:
