@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo.scene import Scene
 from reconciler.cli.collector_list import table
-from reconciler.cli.connect import reach
+from reconciler.cli.connect import open_collectors
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 from reconciler.model.status import ShownCollector
@@ -51,7 +51,7 @@ def run_once(scene: Scene) -> int:
 
 def collectors(scene: Scene) -> list[ShownCollector]:
     """Return the collectors of `mailcollector get`, with or without a daemon."""
-    with reach(_settings(scene)) as found:
+    with open_collectors(_settings(scene)) as found:
         return found.listed()
 
 

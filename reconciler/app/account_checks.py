@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from reconciler.app.adapters import open_destination, open_source, utc_now
 from reconciler.app.login_secrets import LoginSecrets
 from reconciler.app.session_assembly import dialogue_of, task
-from reconciler.collect.account_check import Check
+from reconciler.collect.account_check import AccountCheck
 from reconciler.control.check_requests import as_session
-from reconciler.control.dialogue_shelf import DialogueShelf
+from reconciler.control.dialogue_store import DialogueStore
 from reconciler.control.session_control import SessionControl
 from reconciler.ledger import SqlLedger
 from reconciler.model.interfaces import Source
@@ -28,7 +28,7 @@ class AccountChecks:
         settings: Settings,
         ledger: SqlLedger | None,
         tokens: LoginSecrets,
-        dialogues: DialogueShelf | None = None,
+        dialogues: DialogueStore | None = None,
     ) -> None:
         """`dialogues`: where what is said is kept."""
         self._settings = settings
@@ -48,7 +48,9 @@ class AccountChecks:
         if (
             secrets
             and report.error
-            and self._tokens.may_be_old(collector.effective.source, secrets[0], report.error.reason)
+            and self._tokens.may_need_new_token(
+                collector.effective.source, secrets[0], report.error.reason
+            )
         ):
             report = self._checked(collector, control, [])
         return report
@@ -64,7 +66,7 @@ class AccountChecks:
         def secret() -> Secret:
             given_up: Future[None] = Future()
             control.on_give_up(lambda: None if given_up.done() else given_up.set_result(None))
-            with control.elsewhere():
+            with control.not_the_server():
                 secrets.append(self._tokens.secret_of(spec, given_up, collector.name))
                 return secrets[-1]
 
@@ -80,10 +82,10 @@ class AccountChecks:
             control.on_give_up(break_off)
             return source
 
-        check = Check(task(collector, destination), self._ledger)
+        check = AccountCheck(task(collector, destination), self._ledger)
         report = check.run(secret, opened, destination.check)
         control.failure = check.failure
         if self._dialogues is not None:
             said = dialogue_of(transcript, as_session(check.failure), started, "check")
-            self._dialogues.keep(collector.name, said)
+            self._dialogues.add(collector.name, said)
         return report

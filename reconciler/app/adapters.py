@@ -64,7 +64,7 @@ def open_source(
 
 
 def limits_for(spec: SourceSpec) -> Limits:
-    return Limits.patient(seconds(spec.timeout))
+    return Limits.with_silence(seconds(spec.timeout))
 
 
 def open_push(collector: DesiredCollector, tokens: LoginSecrets, settings: Settings) -> Push:

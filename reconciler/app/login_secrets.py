@@ -74,7 +74,7 @@ class LoginSecrets:
         assert spec.password is not None  # noqa: S101  # the schema: exactly one of the two
         return read_secret(spec.password, cancelled)
 
-    def may_be_old(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
+    def may_need_new_token(self, spec: SourceSpec, secret: Secret, reason: str) -> bool:
         """Return whether a login that failed for this `reason` may succeed with a new access token,
         because the refused one had been accepted before."""
         return spec.oauth2 is not None and reason in _REFUSED and self.store.refused(spec, secret)

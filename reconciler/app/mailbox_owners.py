@@ -16,7 +16,7 @@ from reconciler.secrets.secret_writing import write_secret
 
 
 class MailboxOwners:
-    """Gives collectors access to mailboxes (`control.mailbox_access.GivesAccess`)."""
+    """Gives collectors access to mailboxes (`control.mailbox_access.MailboxAccess`)."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -24,7 +24,7 @@ class MailboxOwners:
     def stamp(self, collector: DesiredCollector) -> str:
         return secret_stamp(collector)
 
-    def wants(self, collector: DesiredCollector) -> str:
+    def access_method(self, collector: DesiredCollector) -> str:
         source = collector.effective.source
         if source.oauth2 is not None:
             refresh = source.oauth2.refresh_token

@@ -65,7 +65,7 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empt
         directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty
     )
     decision, histories = decide_once(ledger, manifests, utc_now())
-    for diagnostic in decision.look.diagnostics:
+    for diagnostic in decision.observation.diagnostics:
         log.log(
             _LEVELS[diagnostic.severity],
             diagnostic.message,
@@ -92,5 +92,5 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empt
             reason=report.error.reason if report.error else "MessagesFailed",
             error=report.error.message if report.error else f"{report.failed} messages failed",
         )
-    invalid = any(diagnostic.severity == "error" for diagnostic in decision.look.diagnostics)
+    invalid = any(diagnostic.severity == "error" for diagnostic in decision.observation.diagnostics)
     return 1 if failed or invalid else 0

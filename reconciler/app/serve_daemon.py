@@ -14,7 +14,7 @@ from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.mailbox_owners import MailboxOwners
 from reconciler.app.parked_routing import ParkedRouting
 from reconciler.app.process_setup import raise_file_limit
-from reconciler.app.session_assembly import SessionRunner, dialogue_shelf, limits_of
+from reconciler.app.session_assembly import SessionRunner, limits_of, open_dialogue_store
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
 from reconciler.control.daemon import Parts, run_daemon
@@ -27,7 +27,7 @@ from reconciler.web.http_server import served
 
 def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
-    parallel_parsing.program()  # as it is now: later it may be another one than runs here
+    parallel_parsing.program_digest()  # as it is now: later it may be another one than runs here
     gc.set_threshold(5_000, 5, 200)  # each search for cycles is short: nothing goes on meanwhile
     raise_file_limit()
     with LoginSecrets() as tokens:
@@ -44,12 +44,12 @@ def _parts(
         async with served(control, settings, directory):
             yield
 
-    dialogues = dialogue_shelf(settings, ends=False)
+    dialogues = open_dialogue_store(settings, ends=False)
     dialogues.forget_old()
     return Parts(
         ledger,
         SessionRunner(settings, ledger, tokens, dialogues).run,
-        backoff.decide,
+        backoff.next_backoff,
         AccountChecks(settings, ledger, tokens, dialogues).run,
         web,
         settings.max_sessions,

@@ -15,10 +15,10 @@ from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.collect import backoff
 from reconciler.collect.routing import own_address, route
 from reconciler.collect.session import Session as CollectSession
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.control.admission import Admission
 from reconciler.control.dialogue_files import DIRECTORY, DialogueFiles
-from reconciler.control.dialogue_shelf import DialogueShelf
+from reconciler.control.dialogue_store import DialogueStore
 from reconciler.control.host_limits import LimitsOf, limits
 from reconciler.control.one_session_each import OneSessionEach
 from reconciler.control.session_control import SessionControl
@@ -42,7 +42,7 @@ class SessionRunner:
     """Runs sessions of any collector, from any thread."""
 
     def __init__(
-        self, settings: Settings, ledger: SqlLedger, tokens: LoginSecrets, dialogues: DialogueShelf
+        self, settings: Settings, ledger: SqlLedger, tokens: LoginSecrets, dialogues: DialogueStore
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -67,7 +67,7 @@ class SessionRunner:
         if (
             secrets
             and report.error
-            and self._tokens.may_be_old(source, secrets[0], report.error.reason)
+            and self._tokens.may_need_new_token(source, secrets[0], report.error.reason)
         ):
             report = self._attempt(collector, control, [])
         expiry = self._tokens.store.expiry(source)
@@ -81,7 +81,7 @@ class SessionRunner:
         """Run one attempt, and keep its dialogue; append what was logged in with to `secrets`."""
         started, transcript = utc_now(), Transcript()
         report = self._tried(collector, control, secrets, transcript)
-        self._dialogues.keep(collector.name, dialogue_of(transcript, report, started))
+        self._dialogues.add(collector.name, dialogue_of(transcript, report, started))
         return report
 
     def _tried(
@@ -93,7 +93,7 @@ class SessionRunner:
     ) -> SessionReport:
         started = utc_now()
         try:
-            with control.elsewhere():
+            with control.not_the_server():
                 secrets.append(self._secret(collector, control))
             source = open_source(
                 collector.effective.source,
@@ -136,14 +136,14 @@ class SessionRunner:
         return self._tokens.secret_of(collector.effective.source, given_up, collector.name)
 
 
-def task(collector: DesiredCollector, destination: MailDestination[Any]) -> Task:
+def task(collector: DesiredCollector, destination: MailDestination[Any]) -> SessionTask:
     spec = collector.effective
     account = own_address(spec.source)
 
     def routed(head: bytes) -> Routing:
         return route(head, spec.recipient, account, destination.exists, destination.deliverable)
 
-    return Task(
+    return SessionTask(
         collector.name,
         spec.collect.mode,
         spec.collect.limit,
@@ -177,9 +177,9 @@ def _redacted(report: SessionReport, secrets: Sequence[Secret]) -> SessionReport
     return replace(report, notes=notes, error=error)
 
 
-def dialogue_shelf(settings: Settings, *, ends: bool) -> DialogueShelf:
+def open_dialogue_store(settings: Settings, *, ends: bool) -> DialogueStore:
     """Return where dialogues are kept. `ends`: the process ends after its sessions."""
-    return DialogueShelf(DialogueFiles(settings.state_dir / DIRECTORY), ends=ends)
+    return DialogueStore(DialogueFiles(settings.state_dir / DIRECTORY), ends=ends)
 
 
 @contextmanager
@@ -188,8 +188,8 @@ def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[
     collectors."""
     with LoginSecrets() as tokens:
         pool = SessionPool(
-            SessionRunner(settings, ledger, tokens, dialogue_shelf(settings, ends=True)).run,
-            backoff.decide,
+            SessionRunner(settings, ledger, tokens, open_dialogue_store(settings, ends=True)).run,
+            backoff.next_backoff,
             ledger,
             settings.max_sessions,
             utc_now,

@@ -15,7 +15,7 @@ from reconciler.app.adapters import (
     utc_now,
 )
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
-from reconciler.app.session_assembly import dialogue_shelf, one_each, task
+from reconciler.app.session_assembly import one_each, open_dialogue_store, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
@@ -142,8 +142,8 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
         if refused is not None:
             return not_tried(name, refused, f"not tried: {refused.message}")
         control = SessionControl()
-        shelf = dialogue_shelf(settings, ends=True) if ledger else None
-        report = AccountChecks(settings, ledger, tokens, shelf).run(collector, control)
+        dialogues = open_dialogue_store(settings, ends=True) if ledger else None
+        report = AccountChecks(settings, ledger, tokens, dialogues).run(collector, control)
     if history is not None and not control.failed_elsewhere:
         with closing(
             open_ledger(settings.state_url)
@@ -154,7 +154,7 @@ def check(settings: Settings, directory: Path, name: str, *, force: bool = False
 
 def dialogues(settings: Settings, name: str) -> Sequence[SessionDialogue]:
     """Return what was said in the last sessions, as far as it is in files."""
-    return dialogue_shelf(settings, ends=True).dialogues(name)
+    return open_dialogue_store(settings, ends=True).dialogues(name)
 
 
 def fsck(settings: Settings, directory: Path, *, fix: bool) -> list[FsckFinding]:

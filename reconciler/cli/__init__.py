@@ -164,9 +164,9 @@ def main() -> None:
         extra: dict[str, Any] = {"color": False} if plain_terminal() else {}
         commands.main(prog_name="mailcollector", **extra)
     except OSError as error:  # of --help, which no verb has written
-        from reconciler.cli.verb import complain  # noqa: PLC0415
+        from reconciler.cli.verb import print_error  # noqa: PLC0415
 
-        complain(error)
+        print_error(error)
         sys.exit(1)
     finally:
         _discard_unwritable_output()

@@ -85,9 +85,9 @@ def secret_kept(secret: str | None, directory: Path, name: str) -> Iterator[None
         yield
         return
     # not needed for --help
-    from reconciler.manifests.editing.secret_files import keep_new, secrets_beside  # noqa: PLC0415
+    from reconciler.manifests.editing.secret_files import secrets_beside, write_new_secret  # noqa: PLC0415
 
-    found = keep_new(Path(os.path.relpath(secrets_beside(directory))), name, secret)
+    found = write_new_secret(Path(os.path.relpath(secrets_beside(directory))), name, secret)
     try:
         yield
     except BaseException:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler.cli import jsonpath
-from reconciler.cli.collector_summary import brief, waiting, waiting_for_destination
-from reconciler.cli.output_forms import aligned, plain, structured
-from reconciler.cli.readable_text import until
+from reconciler.cli.collector_summary import destination_away_text, host_away_text, session_summary
+from reconciler.cli.output_forms import json_data, serialize, table_lines
+from reconciler.cli.readable_text import time_until
 from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class SortKey(click.ParamType[SortField]):
         text = str(value)
         try:
             if text.lower() in _COLUMNS:
-                return SortField(jsonpath.path(_COLUMNS[text.lower()]))
+                return SortField(jsonpath.parse_path(_COLUMNS[text.lower()]))
             if text[:1] not in {".", "{", "["}:
                 self.fail(
                     f"{text!r} is neither a path such as .status.totals.collected nor one of "
@@ -117,7 +117,7 @@ class SortKey(click.ParamType[SortField]):
                     param,
                     ctx,
                 )
-            return SortField(jsonpath.path(text), text)
+            return SortField(jsonpath.parse_path(text), text)
         except jsonpath.BadTemplate as error:
             self.fail(str(error), param, ctx)
 
@@ -132,11 +132,11 @@ class SortKey(click.ParamType[SortField]):
         return [CompletionItem(word) for word in _COLUMNS if word.startswith(incomplete)]
 
 
-def ordered(collectors: Sequence[ShownCollector], key: SortField) -> list[ShownCollector]:
+def sort_collectors(collectors: Sequence[ShownCollector], key: SortField) -> list[ShownCollector]:
     """Return the collectors in the order of `key`: first those without a value, then numbers, then
     texts. Raises click.UsageError for a path that leads to nothing in any of them, as kubectl
     does: it is most likely misspelt."""
-    values = [key.path.of(plain(one)) for one in collectors]
+    values = [key.path.of(json_data(one)) for one in collectors]
     if key.text and values and not any(values):
         raise click.UsageError(
             f"--sort-by {key.text}: no collector in the list has this field; "
@@ -152,15 +152,15 @@ def _rank(found: Sequence[Any]) -> tuple[int, float, str]:
         return 0, 0.0, ""
     if isinstance(value, int | float):
         return 1, float(value), ""
-    return 2, 0.0, jsonpath.shown(value)
+    return 2, 0.0, jsonpath.value_text(value)
 
 
 def renderer(form: str, *, headers: bool) -> Renderer:
     """Return the function that prints in this form. Raises `jsonpath.BadTemplate`."""
     kind, _, rest = form.partition("=")
     if kind == "jsonpath":
-        pieces = jsonpath.template(rest)
-        return lambda found, one: jsonpath.filled(pieces, _root(found, one=one))
+        pieces = jsonpath.parse_template(rest)
+        return lambda found, one: jsonpath.render(pieces, _root(found, one=one))
     if kind == "custom-columns":
         columns = _columns(rest)
         return lambda found, _: "\n".join(_custom(found, columns, headers=headers))
@@ -170,7 +170,7 @@ def renderer(form: str, *, headers: bool) -> Renderer:
             "\n".join(
                 [
                     *table(found, datetime.now(UTC), header=header, headers=headers),
-                    *(advices(found) if headers else ()),
+                    *(advice_lines(found) if headers else ()),
                 ]
             )
             if found
@@ -178,13 +178,15 @@ def renderer(form: str, *, headers: bool) -> Renderer:
         )
     if kind == "name":
         return lambda found, _: "\n".join(collector.metadata.name for collector in found)
-    return lambda found, _: structured([plain(collector) for collector in found], kind)
+    return lambda found, _: serialize([json_data(collector) for collector in found], kind)
 
 
 def _root(found: Sequence[ShownCollector], *, one: bool) -> Any:
     """Return the root of a template: the collector if one was requested by name, else `items`."""
     return (
-        plain(found[0]) if one and found else {"items": [plain(collector) for collector in found]}
+        json_data(found[0])
+        if one and found
+        else {"items": [json_data(collector) for collector in found]}
     )
 
 
@@ -196,7 +198,7 @@ def _columns(text: str) -> list[tuple[str, jsonpath.Path]]:
             raise jsonpath.BadTemplate(
                 f"{part!r} is no column: write HEADER:PATH, such as HOST:.spec.source.host"
             )
-        columns.append((name, jsonpath.path(where)))
+        columns.append((name, jsonpath.parse_path(where)))
     return columns
 
 
@@ -205,11 +207,11 @@ def _custom(
 ) -> list[str]:
     rows = []
     for collector in found:
-        values = [path.of(plain(collector)) for _, path in columns]
+        values = [path.of(json_data(collector)) for _, path in columns]
         rows.append(
-            [",".join(map(jsonpath.shown, value)) if value else "<none>" for value in values]
+            [",".join(map(jsonpath.value_text, value)) if value else "<none>" for value in values]
         )
-    return aligned([name for name, _ in columns], rows)[0 if headers else 1 :]
+    return table_lines([name for name, _ in columns], rows)[0 if headers else 1 :]
 
 
 def table(
@@ -220,7 +222,7 @@ def table(
     headers: bool = True,
 ) -> list[str]:
     """Return one line for each collector, below the header."""
-    lines = aligned(
+    lines = table_lines(
         header,
         [_row(collector, now)[: len(header)] for collector in shown],
         paint=lambda column, cell: _paint(header[column], cell),
@@ -228,18 +230,20 @@ def table(
     return lines if headers else lines[1:]
 
 
-def advices(shown: Iterable[ShownCollector]) -> list[str]:
+def advice_lines(shown: Iterable[ShownCollector]) -> list[str]:
     """Return which hosts refuse logins and what can be done about failures: each once, with the
     collectors that it concerns."""
     names: dict[str, list[str]] = {}
     shown = list(shown)
     away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
-    told = [f"{waiting(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()]
+    told = [
+        f"{host_away_text(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()
+    ]
     closed = {
         gone.destination: gone for collector in shown if (gone := collector.status.destination_away)
     }
     told += [
-        f"{waiting_for_destination(gone, datetime.now(UTC))}: {escape(gone.message)}"
+        f"{destination_away_text(gone, datetime.now(UTC))}: {escape(gone.message)}"
         for gone in closed.values()
     ]
     for collector in shown:
@@ -262,13 +266,13 @@ def _row(collector: ShownCollector, now: datetime) -> tuple[str, ...]:
     source, collect, last = spec.get("source", {}), spec.get("collect", {}), status.last_session
     return (
         collector.metadata.name,
-        *ready(collector),
+        *ready_status(collector),
         source.get("protocol", ""),
         "/".join(source[field] for field in ("host", "username") if field in source),
         collect.get("mode", ""),
         f"{status.totals.collected:,}",
-        brief(last, now) if last else "",
-        until(status.next_session, now) if status.next_session else "",
+        session_summary(last, now) if last else "",
+        time_until(status.next_session, now) if status.next_session else "",
         collect.get("interval", ""),
         f"{last.parked:,}" if last else "",
         _recipient(spec.get("recipient", {})),
@@ -285,7 +289,7 @@ def _recipient(recipient: dict[str, Any]) -> str:
     )
 
 
-def ready(collector: ShownCollector) -> tuple[str, str]:
+def ready_status(collector: ShownCollector) -> tuple[str, str]:
     """Return the status of the condition Ready and its reason. If the collector runs and something
     is wrong with it, return that as the reason."""
     found = {condition.type: condition for condition in collector.status.conditions}

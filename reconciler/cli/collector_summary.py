@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.readable_text import ago, octets, until
+from reconciler.cli.readable_text import octets, time_since, time_until
 from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _PORTS = {
 Spec = Mapping[str, Any]
 
 
-def facts(spec: Spec) -> Iterator[tuple[str, str]]:
+def declared_fields(spec: Spec) -> Iterator[tuple[str, str]]:
     """Yield what is declared, as names and values.
 
     `spec` is the one of `get -o json`; it is empty if the manifest never was valid.
@@ -76,12 +76,12 @@ def _recipient(recipient: Spec) -> str:
     )
 
 
-def brief(session: ShownSession, now: datetime) -> str:
+def session_summary(session: ShownSession, now: datetime) -> str:
     """Return the text of a table's cell: when the session ended and its counters that are not zero,
     or why it failed."""
     if session.finished_at is None:
         return f"now, collected {session.collected:,} of {session.listed - session.skipped:,}"
-    when = ago(session.finished_at, now)
+    when = time_since(session.finished_at, now)
     counters = {
         "collected": session.collected,
         "skipped": session.skipped,
@@ -96,7 +96,7 @@ def brief(session: ShownSession, now: datetime) -> str:
     return f"{when}, {told if session.error is None else f'failed: {session.error.reason}'}"
 
 
-def full(session: ShownSession) -> str:
+def session_counters(session: ShownSession) -> str:
     """Return every counter, the bytes and the seconds."""
     reasons = ", ".join(
         f"{escape(reason)} {count:,}" for reason, count in session.skipped_reasons.items() if count
@@ -110,11 +110,11 @@ def full(session: ShownSession) -> str:
     )
 
 
-def failure(error: SessionError) -> str:
+def error_text(error: SessionError) -> str:
     return f"{escape(error.reason)}: {escape(error.message)}"
 
 
-def waiting_for_destination(away: DestinationAway, now: datetime) -> str:
+def destination_away_text(away: DestinationAway, now: datetime) -> str:
     """Return since when a mail system takes no mail, whom that concerns, and when it is tried."""
     many = (
         "1 collector delivers there"
@@ -122,22 +122,20 @@ def waiting_for_destination(away: DestinationAway, now: datetime) -> str:
         else f"{away.concerns:,} collectors deliver there"
     )
     return (
-        f"{escape(away.destination)} takes no mail (since {ago(away.since, now)}); {many}, one "
-        "of them tries again "
-        f"{until(away.next_attempt, now)}"
+        f"{escape(away.destination)} takes no mail (since {time_since(away.since, now)}); {many}, "
+        f"one of them tries again {time_until(away.next_attempt, now)}"
     )
 
 
-def succeeded(session: ShownSession) -> bool:
+def is_success(session: ShownSession) -> bool:
     """Return whether nothing failed. Parked, skipped or left messages are no failure."""
     return session.outcome == "succeeded" and session.failed == 0
 
 
-def waiting(away: HostAway, now: datetime) -> str:
+def host_away_text(away: HostAway, now: datetime) -> str:
     """Return since when a host refuses logins, whom that concerns, and when it is tried."""
     many = "1 collector waits" if away.concerns == 1 else f"{away.concerns:,} collectors wait"
     return (
-        f"{escape(away.host)}:{away.port} lets nobody in (since {ago(away.since, now)}); {many} "
-        "for one that tries "
-        f"again {until(away.next_attempt, now)}"
+        f"{escape(away.host)}:{away.port} lets nobody in (since {time_since(away.since, now)}); "
+        f"{many} for one that tries again {time_until(away.next_attempt, now)}"
     )

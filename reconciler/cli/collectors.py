@@ -101,6 +101,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f": did you mean {nearest[0]}?" if nearest else ""
 
 
-def unknown(names: Iterable[str], known: Collection[str]) -> list[UnknownCollector]:
+def unknown_collectors(names: Iterable[str], known: Collection[str]) -> list[UnknownCollector]:
     """Return one error for each of `names` that is not among `known`."""
     return [UnknownCollector(name, known) for name in names if name not in known]

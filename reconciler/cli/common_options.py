@@ -121,7 +121,7 @@ SESSIONS = LOGGING_IN | {"--max-sessions", "--host-connections", "--host-logins-
 """And collects, where no daemon runs."""
 
 
-def common(
+def common_options(
     *, log_level: LogLevel = "warning", manifests: bool = True, uses: Collection[str] | None = None
 ) -> Callable[[Callback], Callback]:
     """Give a verb the common options; its function gets them as its first argument, a `Settings`.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.collectors import Collectors, DaemonUnreachable
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
@@ -25,7 +25,7 @@ MANIFESTS = Path("collectors.d")
 """Where manifests are when nobody says, and no daemon runs."""
 
 
-def reach(settings: Settings) -> Collectors:
+def open_collectors(settings: Settings) -> Collectors:
     """Return the daemon that owns the state directory, or else the manifests and the ledger."""
     daemon = running_daemon(settings)
     if daemon is not None:
@@ -37,12 +37,12 @@ def reach(settings: Settings) -> Collectors:
     return OfflineCollectors(settings, directory)
 
 
-def tell_where_from(settings: Settings, collectors: Collectors) -> None:
+def warn_without_daemon(settings: Settings, collectors: Collectors) -> None:
     """Say that no daemon runs: with a wrong --state-dir, collectors look as if they were never
     started."""
     if not collectors.is_daemon:
         missing = "" if settings.state_dir.is_dir() else ", which does not exist"
-        tell(
+        print_message(
             f"mailcollector: no daemon runs over {escape(str(settings.state_dir))}{missing}: "
             "this is what the "
             "manifests and the ledger say"
@@ -121,10 +121,10 @@ def state_directory(path: Path) -> int | None:
 def _listens(settings: Settings, directory: int) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
-        return connected(probe, settings, directory)
+        return connect_to_daemon(probe, settings, directory)
 
 
-def connected(connection: socket.socket, settings: Settings, directory: int) -> bool:
+def connect_to_daemon(connection: socket.socket, settings: Settings, directory: int) -> bool:
     """Connect to the daemon that owns the state directory, within the timeout of `connection`.
     Return whether there is one. Raises DaemonUnreachable."""
     try:

@@ -50,7 +50,7 @@ class _ListPage(BaseModel):
     next: str | None
 
 
-class Declined(CollectorError):
+class RequestDeclined(CollectorError):
     """The daemon answered with an error. `reason` is the daemon's."""
 
     def __init__(self, error: SessionError) -> None:
@@ -276,11 +276,11 @@ def _answer(status: int, body: bytes) -> Any:
         ) from error
 
 
-def _declined(status: int, body: bytes) -> Declined:
+def _declined(status: int, body: bytes) -> RequestDeclined:
     try:
         said = json.loads(body)["error"]
-        return Declined(SessionError(reason=said["reason"], message=said["message"]))
+        return RequestDeclined(SessionError(reason=said["reason"], message=said["message"]))
     except (ValueError, KeyError, TypeError):  # a ValidationError is a ValueError
-        return Declined(
+        return RequestDeclined(
             SessionError(reason="Failed", message=f"the daemon answered with HTTP status {status}")
         )

@@ -66,7 +66,7 @@ class Range(Struct, frozen=True):
 Piece = str | Path | Range
 
 
-def path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """Read `.status.totals.collected`, with or without braces and `$`. Raises BadTemplate."""
     inner = text.strip()
     if inner.startswith("{") and inner.endswith("}"):
@@ -88,21 +88,21 @@ def path(text: str) -> Path:
     return Path(tuple(steps))
 
 
-def template(text: str) -> tuple[Piece, ...]:
+def parse_template(text: str) -> tuple[Piece, ...]:
     """Read a whole template; one without braces is a path. Raises BadTemplate."""
     if "{" not in text:
-        return (path(text),)
+        return (parse_path(text),)
     body, rest = _body(text, nested=False)
     assert not rest  # noqa: S101  # only a nested body leaves some
     return body
 
 
-def filled(pieces: Iterable[Piece], root: Any) -> str:
+def render(pieces: Iterable[Piece], root: Any) -> str:
     """Return the text that a template makes of `root`."""
     return "".join(_filled(piece, root) for piece in pieces)
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
@@ -111,8 +111,8 @@ def _filled(piece: Piece, root: Any) -> str:
     if isinstance(piece, str):
         return piece
     if isinstance(piece, Range):
-        return "".join(filled(piece.body, value) for value in piece.path.of(root))
-    return " ".join(map(shown, piece.of(root)))
+        return "".join(render(piece.body, value) for value in piece.path.of(root))
+    return " ".join(map(value_text, piece.of(root)))
 
 
 def _body(text: str, *, nested: bool) -> tuple[tuple[Piece, ...], str]:
@@ -130,13 +130,13 @@ def _body(text: str, *, nested: bool) -> tuple[tuple[Piece, ...], str]:
             return tuple(pieces), text
         if expression.startswith("range ") or expression == "range":
             body, text = _body(text, nested=True)
-            pieces.append(Range(path(expression.removeprefix("range")), body))
+            pieces.append(Range(parse_path(expression.removeprefix("range")), body))
         elif expression[:1] in {'"', "'"}:
             pieces.append(
                 re.sub(r"\\.", lambda found: _ESCAPES.get(found[0], found[0]), expression[1:-1])
             )
         else:
-            pieces.append(path(expression))
+            pieces.append(parse_path(expression))
     if nested:
         raise BadTemplate("{range …} without {end} behind it")
     if text:
@@ -189,7 +189,7 @@ def _filter(text: str) -> Step:
     match = _FILTER.fullmatch(text)
     if match is None:
         raise BadTemplate(f'{text!r} is no filter: write it like ?(@.metadata.name=="sales")')
-    inner = path(match["path"] or ".")
+    inner = parse_path(match["path"] or ".")
     compared, wanted = (
         _COMPARED.get(match["compared"] or ""),
         _value(match["value"]) if match["value"] else None,

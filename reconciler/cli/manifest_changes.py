@@ -11,7 +11,7 @@ import click
 
 from reconciler.cli.collectors import UnknownCollector
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.manifests.editing.git_commit import commit, require_committable
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
@@ -42,7 +42,7 @@ def open_editor(settings: Settings) -> ManifestEditor:
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
+def printed_diagnostics() -> Iterator[None]:
     """Print each diagnostic of an EditRefused in a line, before the error itself."""
     from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ def refusals() -> Iterator[None]:
         yield
     except EditRefused as refused:
         for found in refused.diagnostics:
-            tell(diagnostic_line(found))
+            print_message(diagnostic_line(found))
         raise
 
 
@@ -69,26 +69,26 @@ def require_declared(editor: ManifestEditor, name: str) -> None:
         raise UnknownCollector(name, known)
 
 
-def finish(path: Path, message: str, *, git_commit: bool) -> None:
+def report_change(path: Path, message: str, *, git_commit: bool) -> None:
     """Print what was done, and commit it with this `message` if requested."""
     revision = f", commit {commit(path, message)}" if git_commit else ""
     click.echo(escape(f"{message}: {path}{revision}"))
 
 
-def change(
+def change_document(
     settings: Settings, name: str, edit: Callable[[str], str], message: str, *, git_commit: bool
 ) -> bool:
     """Change a collector's document in its file; return whether anything was different."""
     editor = open_editor(settings)
     require_declared(editor, name)
-    with refusals():
+    with printed_diagnostics():
         if git_commit:
             require_committable(editor.declared(name).path)
         written: Written | None = editor.change(name, edit)
     if written is None:
         click.echo(f"{escape(name)}: nothing to change")
         return False
-    finish(written.path, message, git_commit=git_commit)
+    report_change(written.path, message, git_commit=git_commit)
     return True
 
 
@@ -97,7 +97,7 @@ def set_enabled(settings: Settings, name: str, *, enabled: bool, git_commit: boo
     # not needed for --help
     from reconciler.manifests.editing.document_changes import with_enabled  # noqa: PLC0415
 
-    change(
+    change_document(
         settings,
         name,
         lambda own: with_enabled(own, enabled=enabled),

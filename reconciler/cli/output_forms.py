@@ -26,12 +26,12 @@ output = click.option(
 )
 
 
-def plain(shown: Shown) -> Any:
+def json_data(shown: Shown) -> Any:
     """Return the object as JSON has it: the public field names, times as text."""
     return shown.model_dump(mode="json", by_alias=True)
 
 
-def structured(value: Any, form: str) -> str:
+def serialize(value: Any, form: str) -> str:
     """Return `value` as JSON or YAML, as `form` says, without a final line end."""
     return json_text(value) if form == "json" else yaml_text(value).rstrip("\n")
 
@@ -56,7 +56,7 @@ def _quoted_if_unsafe(representer: Any, text: str) -> Any:
     )
 
 
-def aligned(
+def table_lines(
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,

@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 
 
-def tell(text: str) -> None:
+def print_message(text: str) -> None:
     """Print a message for people on standard error. If it cannot be written (a full disk), the verb
     continues."""
     with suppress(OSError):
@@ -33,7 +33,7 @@ def octets(count: int) -> str:
     return f"{size:.1f} {unit}"
 
 
-def length(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a duration such as 45s, 12m, 3h, 2d: the largest unit that fits, rounded down."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size or seconds == size:
@@ -41,10 +41,10 @@ def length(seconds: float) -> str:
     return f"{max(int(seconds), 0)}s"
 
 
-def ago(when: datetime, now: datetime) -> str:
-    return f"{length((now - when).total_seconds())} ago"
+def time_since(when: datetime, now: datetime) -> str:
+    return f"{duration((now - when).total_seconds())} ago"
 
 
-def until(when: datetime, now: datetime) -> str:
+def time_until(when: datetime, now: datetime) -> str:
     ahead = (when - now).total_seconds()
-    return "now" if ahead < 1 else f"in {length(ahead)}"
+    return "now" if ahead < 1 else f"in {duration(ahead)}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 
 if TYPE_CHECKING:
     from reconciler.model.status import ShownSession
@@ -34,7 +34,7 @@ def _lines() -> Callable[[str, ShownSession], None]:
         now = time.monotonic()
         if session.finished_at is None and now - told.get(name, -_EVERY) >= _EVERY:
             told[name] = now
-            tell(f"{name}: {_done(session):,} of {_work(session):,} messages")
+            print_message(f"{name}: {_done(session):,} of {_work(session):,} messages")
 
     return show
 

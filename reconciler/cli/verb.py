@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler.cli.common_options import CommonOption
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.model.errors import CollectorError
 from reconciler.model.harmless_text import escape
 
@@ -44,12 +44,12 @@ class Verb(click.Command):
         try:
             code = super().invoke(ctx)
         except CollectorError as error:
-            complain(error)
+            print_error(error)
             code = self.failure
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # click ends quietly
-            complain(error)
+            print_error(error)
             code = self.failure
         except (
             KeyboardInterrupt,
@@ -88,9 +88,9 @@ def verb(
     return click.command(name, cls=Verb, examples=examples, exits=exits, failure=failure)
 
 
-def complain(error: Exception | str) -> None:
+def print_error(error: Exception | str) -> None:
     """Print an expected error in one line on stderr."""
     text = error
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
-    tell(f"mailcollector: {escape(str(text))}")
+    print_message(f"mailcollector: {escape(str(text))}")

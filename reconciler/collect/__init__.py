@@ -5,7 +5,7 @@ A message has these forms on its way through a session. Each holds the one befor
 
     Listed          what the server lists: key and size
     Attempt         with what the ledger knows of it: it is to be fetched
-    Arrival         its octets come; `Incoming` unifies line ends and takes the digests
+    Arrival         its octets come; `IncomingMessage` unifies line ends and takes the digests
     StagedAttempt   with its recipients and fingerprint: its bytes are at the destination
     Record          what became of it, for the ledger
 

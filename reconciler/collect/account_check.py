@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from reconciler.collect.known_listing import KnownListing, look_up
 from reconciler.collect.selection import Selection, select
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.model.errors import CollectorError
 from reconciler.model.interfaces import Ledger, Source
 from reconciler.model.outcomes import Failure
@@ -24,11 +24,11 @@ _ORPHANED = (
 )
 
 
-class Check(Struct):
+class AccountCheck(Struct):
     """Takes the steps that a session begins with; the first failure ends it. `ledger` is None where
     there is none yet."""
 
-    task: Task
+    task: SessionTask
     ledger: Ledger | None
     _steps: list[CheckStep] = field(default_factory=list)
     _listings: list[KnownListing] = field(default_factory=list)

@@ -12,7 +12,12 @@ from reconciler.collect.reidentification import Reidentification
 from reconciler.collect.selection import FolderWork, Selection, select
 from reconciler.collect.session_connection import SessionConnection
 from reconciler.collect.session_context import FetchProgress, S, SessionContext
-from reconciler.collect.unchanged_check import account_state, settled, take_over, unchanged
+from reconciler.collect.unchanged_check import (
+    account_state,
+    count_as_before,
+    had_nothing_to_do,
+    unchanged_state,
+)
 from reconciler.model.errors import FolderFailed, SourceError, SourceUnsuitable
 from reconciler.model.messages import Folder, Listed, Listing
 from reconciler.model.outcomes import Entry
@@ -41,8 +46,8 @@ class AccountListing(Generic[S]):
         a session that found nothing to do."""
         context = self._context
         context.first_name, context.epoch = context.ledger.identity(context.task.collector)
-        if kept := unchanged(context):
-            take_over(kept, context.tally)
+        if kept := unchanged_state(context):
+            count_as_before(kept, context.tally)
             return ()
         listings = [
             self._look_up(listing)
@@ -60,8 +65,8 @@ class AccountListing(Generic[S]):
         )
         self._count(chosen)
         if context.task.deletes:
-            self._remember_left(listings, chosen.folders)
-        if settled(chosen, context.tally):
+            self._record_remaining(listings, chosen.folders)
+        if had_nothing_to_do(chosen, context.tally):
             self._keep_account_state()
         context.report_progress()
         return [work.without_listing() for work in chosen.folders]
@@ -94,11 +99,13 @@ class AccountListing(Generic[S]):
         tally.left = chosen.left + chosen.attempts
         self._progress.only_attempt = chosen.attempts == 1
 
-    def _remember_left(self, listings: Sequence[KnownListing], works: Sequence[FolderWork]) -> None:
+    def _record_remaining(
+        self, listings: Sequence[KnownListing], works: Sequence[FolderWork]
+    ) -> None:
         for known, work in zip(listings, works, strict=True):
             if known.folder.account.protocol == "pop3" and known.listing.keys_stable:
                 going = {attempt.listed.key for attempt in (*work.attempts, *work.suspects)}
-                self.reidentification.remember_left(known, going)
+                self.reidentification.record_remaining(known, going)
 
     def _keep_account_state(self) -> None:
         found = account_state(self._context)
@@ -116,7 +123,7 @@ class AccountListing(Generic[S]):
         for _ in range(2):
             if self._header_losses >= _HEADER_LOSSES:
                 return
-            self._connection.ensure()
+            self._connection.ensure_connected()
             try:
                 with self._connection.command():
                     headers = self._context.source.headers(folder, list(missing.values()))
@@ -124,7 +131,7 @@ class AccountListing(Generic[S]):
                         missing.pop(listed.key, None)
                         yield listed, header
             except SourceError as error:
-                self._connection.lose(error)
+                self._connection.note_loss(error)
                 self._header_losses += 1
                 if isinstance(error, FolderFailed):
                     return

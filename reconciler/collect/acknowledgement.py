@@ -32,7 +32,7 @@ class Acknowledgement(Generic[S]):
         while parts:
             part = parts.pop(0)
             self._context.ledger.hold()
-            self._connection.ensure()
+            self._connection.ensure_connected()
             try:
                 gone |= self._delete_part(work, part)
                 if losses and parts:
@@ -41,7 +41,7 @@ class Acknowledgement(Generic[S]):
                 raise
             except SourceError as error:
                 taken_back = self._connection.uncommitted
-                self._connection.lose(error)
+                self._connection.note_loss(error)
                 losses += 1
                 if losses == 1:
                     parts[:0] = [taken_back, part] if taken_back else [part]

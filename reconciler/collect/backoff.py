@@ -62,7 +62,7 @@ class _Schedule(Struct, frozen=True):
         return min(self.most, self.first * self.factor ** min(failures - 1, 30))
 
 
-def decide(
+def next_backoff(
     report: SessionReport,
     previous: Retry | None,
     digest: str,
@@ -114,7 +114,7 @@ def backoff_after_check(
     if report.error is None:
         return None if before and before.reason in _LOGINS else before
     return (
-        decide(report, before, digest, interval, now, chance)
+        next_backoff(report, before, digest, interval, now, chance)
         if report.error.reason in _LOGINS
         else before
     )
@@ -162,7 +162,7 @@ def remaining(retry: Retry, interval: float, now: datetime) -> float:
     return max(0.0, min(longest * 1.2, (retry.next_attempt - now).total_seconds()))
 
 
-def ends(retry: Retry, interval: float, now: datetime) -> datetime:
+def end_time(retry: Retry, interval: float, now: datetime) -> datetime:
     """Return when the back-off ends, by a clock that is right."""
     return min(retry.next_attempt, now + timedelta(seconds=remaining(retry, interval, now)))
 

@@ -29,7 +29,12 @@ from typing import Generic
 from msgspec import Struct
 
 from reconciler.collect.attempt_records import AttemptRecords
-from reconciler.collect.retry_rules import ATTEMPTS, is_proven, pause, state_after_fetch_failure
+from reconciler.collect.retry_rules import (
+    ATTEMPTS,
+    is_proven,
+    pause_length,
+    state_after_fetch_failure,
+)
 from reconciler.collect.selection import COLLECTED_BEFORE, VANISHED, Attempt, FolderWork
 from reconciler.collect.server_probe import ServerProbe
 from reconciler.collect.session_connection import SessionConnection
@@ -265,7 +270,7 @@ class FetchFailures(Generic[S]):
         if state is MessageState.PARKED:
             reason = f"given up after {attempt.number} attempts: {reason}"
         elif state is MessageState.PAUSED:
-            until = (self._context.now() + pause(attempt.number)).astimezone(UTC)
+            until = (self._context.now() + pause_length(attempt.number)).astimezone(UTC)
             reason = (
                 f"put off until {until:%Y-%m-%d %H:%M} UTC after {attempt.number} attempts: "
                 f"{reason}"

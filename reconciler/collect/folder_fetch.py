@@ -80,7 +80,7 @@ class FolderFetch(Generic[S]):
         self._context.check_stop()
         try:
             self._acknowledgement.settle(self.work)
-            self._connection.ensure()
+            self._connection.ensure_connected()
         except FolderFailed:
             raise
         except SourceError as error:
@@ -113,7 +113,7 @@ class FolderFetch(Generic[S]):
         open_ = {attempt.listed.key: attempt for attempt in attempts}
         order = {key: place for place, key in enumerate(open_)}
         while open_ and not (alone and progress.lost_again >= _LOST_AGAIN):
-            connection.ensure()
+            connection.ensure_connected()
             before = progress.arrived
             one_by_one = alone or connection.fruitless > 0 or connection.was_reset
             part = open_ if alone or not one_by_one else dict(islice(open_.items(), _ONE_BY_ONE))
@@ -126,7 +126,7 @@ class FolderFetch(Generic[S]):
                 raise
             except SourceError as error:
                 came = progress.arrived - before
-                connection.lose(error)
+                connection.note_loss(error)
                 open_ = self._failures.connection_lost(
                     open_, error, alone=alone, one_by_one=one_by_one
                 )
@@ -139,7 +139,7 @@ class FolderFetch(Generic[S]):
                     )
                     return False
                 if not came:
-                    open_ = reordered(open_, order, last=connection.reconnections % 2 == 0)
+                    open_ = reorder(open_, order, last=connection.reconnections % 2 == 0)
         return True
 
     def _fetch(self, open_: dict[str, Attempt], part: Mapping[str, Attempt], pace: Pace) -> None:
@@ -195,7 +195,7 @@ def _failed_before(attempt: Attempt) -> tuple[int, bool]:
 T = TypeVar("T")
 
 
-def reordered(messages: Mapping[str, T], order: Mapping[str, int], *, last: bool) -> dict[str, T]:
+def reorder(messages: Mapping[str, T], order: Mapping[str, int], *, last: bool) -> dict[str, T]:
     """Return the messages so that the next connection begins elsewhere: many that do not come may
     lie side by side.
 

@@ -21,7 +21,7 @@ _IN_MEMORY = 1 << 20
 _CHUNK = 1 << 18
 
 
-class Incoming:
+class IncomingMessage:
     """One message, read once. Iterating yields its octets with LF line ends; `fingerprint` and
     `size` are complete when the iteration has ended.
 
@@ -30,7 +30,7 @@ class Incoming:
     """
 
     def __init__(self, content: Iterable[bytes], bound: int) -> None:
-        self._chunks = unify(content)
+        self._chunks = unify_line_ends(content)
         self._bound = bound
         self._ahead: list[bytes] = []
         self._header = _HeaderDigest()
@@ -70,7 +70,7 @@ class Incoming:
         return Fingerprint(self._header.hexdigest(), self._content.hexdigest())
 
 
-def unify(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def unify_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the chunks with LF for CRLF, wherever they are cut; a lone CR or LF stays."""
     carried = b""
     for chunk in chunks:
@@ -91,7 +91,7 @@ def _unified(octets: bytes) -> bytes:
 
 def fingerprint(content: Iterable[bytes]) -> Fingerprint:
     """Return the fingerprint of a whole message, whatever its line ends."""
-    incoming = Incoming(content, 1 << 62)
+    incoming = IncomingMessage(content, 1 << 62)
     for _ in incoming:
         pass
     return incoming.fingerprint
@@ -103,7 +103,7 @@ def header_digest(header: bytes) -> str | None:
     None where the block may differ from the one in the message: it is empty, or one of its lines is
     no field (RFC 5322, 2.2).
     """
-    unified = b"".join(unify([header]))
+    unified = b"".join(unify_line_ends([header]))
     block = unified.partition(b"\n\n")[0].rstrip(b"\n")
     if not block or not _FIELDS.fullmatch(block + b"\n"):
         return None

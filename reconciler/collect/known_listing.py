@@ -33,7 +33,7 @@ class KnownListing(Struct):
 
     def __iter__(self) -> Iterator[tuple[Listed, Entry | None]]:
         """Yield every listed message with what is known of it."""
-        return each(self.listing.messages, self.entries)
+        return with_entries(self.listing.messages, self.entries)
 
     def unknown(self) -> Iterator[tuple[Listed, Entry | None]]:
         """Yield what may have been collected under another key."""
@@ -77,13 +77,13 @@ def was_renumbered(listing: Listing, known: Mapping[str, Entry]) -> bool:
     latest = _latest_uid(known) if uids else 0
     if uids and listing.next_key is not None and int(last.key) < listing.next_key <= latest:
         return True
-    shares_some = any(entry is not None for _, entry in each(listing.messages, known))
+    shares_some = any(entry is not None for _, entry in with_entries(listing.messages, known))
     if shares_some or not _any_on_server(known):
         return False
     return not uids or int(first.key) <= latest
 
 
-def each(
+def with_entries(
     messages: Iterable[Listed], known: Mapping[str, Entry]
 ) -> Iterator[tuple[Listed, Entry | None]]:
     """Yield every message with what is known of it."""
@@ -107,7 +107,7 @@ def any_unlisted(messages: Iterable[Listed], known: Mapping[str, Entry]) -> bool
     under its key."""
     listed = {
         message.key
-        for message, entry in each(messages, known)
+        for message, entry in with_entries(messages, known)
         if entry is not None and entry.state in WHOLE and not entry.deleted
     }
     if isinstance(known, Entries):

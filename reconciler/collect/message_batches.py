@@ -13,7 +13,7 @@ from typing import Generic
 
 from reconciler.collect.attempt_records import AttemptRecords
 from reconciler.collect.batch_commit import BatchCommit, CommittedBatch, StagedAttempt
-from reconciler.collect.incoming_message import Incoming, spool
+from reconciler.collect.incoming_message import IncomingMessage, spool
 from reconciler.collect.reidentification import Reidentification
 from reconciler.collect.selection import COLLECTED_BEFORE, Attempt
 from reconciler.collect.session_context import S, SessionContext
@@ -33,7 +33,7 @@ DEFERRALS = 3
 """Fetching ends when this many messages in a row were deferred for every recipient, and for as many
 mailboxes. A single mailbox that is full does not hold up the others."""
 _SLACK = 1 << 20
-"""Octets by which a message may be larger than `Task.max_size`: sizes that are listed are hints."""
+"""Octets by which a message may be larger than `SessionTask.max_size`: listed sizes are hints."""
 
 
 class MessageBatches(Generic[S]):
@@ -114,7 +114,7 @@ class MessageBatches(Generic[S]):
 
     def _stage(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
         context = self._context
-        incoming = Incoming(arrival.content, context.task.max_size + _SLACK)
+        incoming = IncomingMessage(arrival.content, context.task.max_size + _SLACK)
         routing = context.task.route(incoming.head())
         identified = self._identify(folder, attempt, incoming)
         if identified is None:
@@ -150,7 +150,7 @@ class MessageBatches(Generic[S]):
             self._staged_octets += staged.size
 
     def _identify(
-        self, folder: Folder, attempt: Attempt, incoming: Incoming
+        self, folder: Folder, attempt: Attempt, incoming: IncomingMessage
     ) -> tuple[Attempt, Iterable[bytes]] | None:
         """Return the attempt, with what is known of the message by its content where its key does
         not suffice, and the content. None: it was collected before."""

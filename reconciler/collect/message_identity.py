@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.collect.incoming_message import Incoming, spool
+from reconciler.collect.incoming_message import IncomingMessage, spool
 from reconciler.collect.known_listing import WHOLE
 from reconciler.collect.selection import Attempt
 from reconciler.model.messages import Fingerprint, Folder
@@ -77,7 +77,9 @@ class ContentKeys(Struct):
     """The key that was made, by the key of the message in this session."""
     _seen: Counter[str] = field(default_factory=Counter)
 
-    def identify(self, attempt: Attempt, incoming: Incoming) -> tuple[Attempt, Iterator[bytes]]:
+    def identify(
+        self, attempt: Attempt, incoming: IncomingMessage
+    ) -> tuple[Attempt, Iterator[bytes]]:
         """Return the attempt with its true key, and the content again. Equal messages are told
         apart by counting."""
         content = spool(incoming)

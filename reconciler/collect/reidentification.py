@@ -25,8 +25,8 @@ from reconciler.collect.known_listing import (
     WHOLE,
     KnownListing,
     any_unlisted,
-    each,
     is_unknown,
+    with_entries,
 )
 from reconciler.collect.message_identity import Place, match, recognise
 from reconciler.collect.retry_rules import is_suspect
@@ -42,7 +42,7 @@ HeaderFetch = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes 
 _TOGETHER = 1000
 """Messages whose headers are fetched and recorded together."""
 _NEWEST, _LEFT = 1000, 20
-"""`remember_left` records up to 20 of the 1000 newest messages."""
+"""`record_remaining` records up to 20 of the 1000 newest messages."""
 
 
 class Reidentification:
@@ -111,7 +111,7 @@ class Reidentification:
             ):
                 self._keys[known.folder] = frozenset(message.key for message in listing.messages)
 
-    def remember_left(self, known: KnownListing, attempted: Collection[str]) -> None:
+    def record_remaining(self, known: KnownListing, attempted: Collection[str]) -> None:
         """Record some of the messages that stay in a POP3 maildrop.
 
         All that is known of it may be deleted without the ledger hearing of that. Then those that
@@ -123,7 +123,8 @@ class Reidentification:
             if message.key not in attempted
         ]
         left = islice(
-            (message for message, entry in each(newest, known.entries) if entry is None), _LEFT
+            (message for message, entry in with_entries(newest, known.entries) if entry is None),
+            _LEFT,
         )
         self._ledger.record(
             self._collector,

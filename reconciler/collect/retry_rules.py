@@ -51,12 +51,12 @@ def is_due(entry: Entry, now: datetime) -> bool:
     """Return whether a message may be tried again: its pause is over, and so is the wait that the
     receiver asked for. True as well where the clock shows a time before the pause began."""
     return entry.at is None or not timedelta() <= now - entry.at < max(
-        pause(entry.attempts) if entry.state is MessageState.PAUSED else timedelta(),
+        pause_length(entry.attempts) if entry.state is MessageState.PAUSED else timedelta(),
         requested_wait(entry.wait),
     )
 
 
-def pause(attempts: int) -> timedelta:
+def pause_length(attempts: int) -> timedelta:
     """Return how long a message is paused after this number of attempts."""
     if attempts < ATTEMPTS:
         return _UNSURE_PAUSES[max(attempts, 0)]

@@ -68,7 +68,7 @@ class ServerProbe(Generic[S]):
             probes = [*probes[:1], *probes]
         for probe in probes:
             try:
-                self._connection.ensure()
+                self._connection.ensure_connected()
             except FolderFailed:
                 raise
             except SourceError:
@@ -95,7 +95,7 @@ class ServerProbe(Generic[S]):
         except FolderFailed:
             raise
         except SourceError as error:
-            self._connection.lose(error)
+            self._connection.note_loss(error)
             return False
         return came
 

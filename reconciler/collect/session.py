@@ -31,9 +31,9 @@ from reconciler.collect.session_context import (
     FetchProgress,
     S,
     SessionContext,
+    SessionTask,
     Steering,
     Tally,
-    Task,
 )
 from reconciler.model.errors import CollectorError, FolderFailed, LedgerUnavailable
 from reconciler.model.history import Alert
@@ -51,7 +51,7 @@ class Session(Generic[S]):
 
     def __init__(
         self,
-        task: Task,
+        task: SessionTask,
         source: Source,
         destination: MailDestination[S],
         ledger: Ledger,

@@ -56,7 +56,7 @@ class SessionConnection(Generic[S]):
         self._no_entry: SourceError | None = None
         """Why no other connection can be made."""
 
-    def ensure(self) -> None:
+    def ensure_connected(self) -> None:
         """Log in once more where the connection is gone. Raises what ended it, where that does not
         help."""
         if self.lost is None and not self.ended:
@@ -88,7 +88,7 @@ class SessionConnection(Generic[S]):
         yield
         self.in_step = True
 
-    def lose(self, error: SourceError) -> None:
+    def note_loss(self, error: SourceError) -> None:
         """Note that `error` ended the connection; the next step that needs one makes another. Raise
         `error` where another connection would not help."""
         if self._context.steering.stopping or not isinstance(error, _BREAKDOWNS):

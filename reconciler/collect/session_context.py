@@ -23,7 +23,7 @@ _LONGEST_NOTE = 1000
 S = TypeVar("S", bound=Staged)
 
 
-class Task(Struct, frozen=True):
+class SessionTask(Struct, frozen=True):
     """What a session is to do; `limit` in messages (0: all), `max_size` in octets."""
 
     collector: str
@@ -135,7 +135,7 @@ class SessionContext(Struct, Generic[S]):
     """The task, the adapters and the counters of one session. Its parts change the tally; the rest
     is set once, by `AccountListing`."""
 
-    task: Task
+    task: SessionTask
     source: Source
     destination: MailDestination[S]
     ledger: Ledger

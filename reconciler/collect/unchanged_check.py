@@ -19,7 +19,7 @@ BELIEVED = timedelta(days=1)
 """How long an account is polled without a listing."""
 
 
-def unchanged(context: SessionContext[S]) -> AccountState | None:
+def unchanged_state(context: SessionContext[S]) -> AccountState | None:
     """Return what was kept, if the account is still in that state."""
     task = context.task
     kept = context.ledger.account_state(task.collector) if task.digest else None
@@ -33,13 +33,13 @@ def unchanged(context: SessionContext[S]) -> AccountState | None:
     return kept if still else None
 
 
-def take_over(kept: AccountState, tally: Tally) -> None:
+def count_as_before(kept: AccountState, tally: Tally) -> None:
     """Count as the session did that found the account in this state."""
     tally.listed, tally.parked, tally.left = kept.listed, kept.parked, 0
     tally.skipped = Counter(kept.skipped)
 
 
-def settled(chosen: Selection, tally: Tally) -> bool:
+def had_nothing_to_do(chosen: Selection, tally: Tally) -> bool:
     """Return whether a session that has just listed has nothing to do, to leave over or to say."""
     return (
         not tally.left

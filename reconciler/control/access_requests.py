@@ -10,7 +10,7 @@ from functools import partial
 from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
-from reconciler.control.mailbox_access import GivesAccess, NoAccessGiven, PasswordRefused
+from reconciler.control.mailbox_access import MailboxAccess, NoAccessGiven, PasswordRefused
 from reconciler.control.owner_tries import OwnerTries
 from reconciler.log import log
 from reconciler.model.consent_request import BrowserConsent
@@ -24,7 +24,7 @@ class AccessRequests:
 
     def __init__(
         self,
-        gives: GivesAccess,
+        gives: MailboxAccess,
         desired: Callable[[], Desired | None],
         admission: Admission,
         clock: Callable[[], float] = time.monotonic,
@@ -41,9 +41,9 @@ class AccessRequests:
         """Return the user name that the collector logs in with."""
         return str(self._collector(name).effective.source.username)
 
-    def wants(self, name: str) -> str:
+    def access_method(self, name: str) -> str:
         """Return what the owner can give: `password`, `consent`, or "" for nothing."""
-        return self._gives.wants(self._collector(name))
+        return self._gives.access_method(self._collector(name))
 
     async def stamp(self, name: str) -> str:
         """Return a text that changes when the secret is written."""
@@ -58,10 +58,10 @@ class AccessRequests:
             try:
                 await self._proven(collector, password)
             except PasswordRefused:
-                self._tries.refused(name)
+                self._tries.failed(name)
                 log.warning("password refused", collector=name, by=by)
                 raise
-        self._tries.taken(name)
+        self._tries.succeeded(name)
         log.info("password set", collector=name, by=by)
 
     async def _proven(self, collector: DesiredCollector, password: str) -> None:

@@ -23,8 +23,8 @@ from reconciler.control.destination_queues import DestinationQueues, pace
 from reconciler.control.host_health import (
     HostHealth,
     SessionTarget,
+    failed_before_login,
     was_answered,
-    was_turned_away,
 )
 from reconciler.control.host_limits import LimitsOf
 from reconciler.control.host_queues import (
@@ -172,7 +172,7 @@ class Admission:
         """Admit only what somebody asks for. Sessions that run end after the message in hand."""
         self._turns.paused = True
         for host in self._turns:
-            self._turns.line_up(host)
+            self._turns.schedule(host)
         for ticket in self._preemption.under_way:
             if ticket.control is not None and not ticket.urgent:
                 ticket.control.stop()
@@ -183,7 +183,7 @@ class Admission:
         for host in self._turns:
             for queue in host.queues.values():
                 queue.restart_waiting(_now())
-            self._turns.line_up(host)
+            self._turns.schedule(host)
         self._admit()
 
     # -- a session's way
@@ -205,7 +205,7 @@ class Admission:
         ticket = Ticket(target, admit, refuse, urgent=urgent)
         host = self._turns.host(target.host)
         host.queue(target.port).add(ticket)
-        self._turns.line_up(host)
+        self._turns.schedule(host)
         self._admit()
         return ticket
 
@@ -229,7 +229,7 @@ class Admission:
         """Note that a session logs in once more: the next one of this host waits for that, too."""
         host = self._turns.host_of(ticket)
         host.next_login += host.limits.spacing
-        self._turns.line_up(host)
+        self._turns.schedule(host)
 
     def learn(
         self, ticket: Ticket, report: SessionReport, *, reached: bool = True, name: str = ""
@@ -254,7 +254,7 @@ class Admission:
             self._turns.release_held_back()
         host.busy -= 1
         self._destinations.session_over(ticket.target)
-        self._turns.line_up(host)
+        self._turns.schedule(host)
         self._admit()
 
     # -- learning
@@ -269,7 +269,7 @@ class Admission:
             return  # that was told when it happened
         if was_answered(failure):
             self._enter(host, queue)
-        elif failure is not None and was_turned_away(failure):
+        elif failure is not None and failed_before_login(failure):
             self._fail(host, queue, ticket, failure)
 
     def _fail(self, host: HostQueues, queue: PortQueue, ticket: Ticket, failure: Failure) -> None:
@@ -296,7 +296,7 @@ class Admission:
             self._tell(queue.health)
             for name in list(queue.health.members):
                 self._members[name][1]()
-        self._turns.line_up(host)
+        self._turns.schedule(host)
 
     def _tell(self, health: HostHealth) -> None:
         for name in health.members:
@@ -353,8 +353,8 @@ class Admission:
         spare = self._most - self._running
         return (
             spare > kept
-            or (health.fares_well and host.busy < max(1, kept // 2))
-            or (spare > kept // 2 and health.untried and not host.busy)
+            or (health.is_healthy and host.busy < max(1, kept // 2))
+            or (spare > kept // 2 and health.is_untried and not host.busy)
         )
 
     def _begin(self, host: HostQueues, ticket: Ticket) -> None:
@@ -380,7 +380,7 @@ class Admission:
             queue.paced_until = max(now, queue.paced_until) + queue.pace
             queue.pace = queue.pace if len(queue) else 0.0
         host.queues[ticket.target.port] = host.queues.pop(ticket.target.port)  # ports take turns
-        self._turns.line_up(host)
+        self._turns.schedule(host)
         ticket.admit(ticket)
 
 

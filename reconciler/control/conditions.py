@@ -29,17 +29,17 @@ from reconciler.model.status import (
     ShownSession,
     Status,
 )
-from reconciler.planning.desired_state import DesiredCollector, Invalid
+from reconciler.planning.desired_state import DesiredCollector, InvalidCollector
 
 Truth = Literal["True", "False", "Unknown"]
 
 
-class Facts(Struct, frozen=True):
+class CollectorFacts(Struct, frozen=True):
     """The facts that a collector's conditions follow from. `verdict` is its last session that
     was not interrupted. `loop` is None where it does not run. `defect`: a defect of this program
     that prevents an action for it."""
 
-    desired: DesiredCollector | Invalid
+    desired: DesiredCollector | InvalidCollector
     generation: int = 0
     loop: LoopSnapshot | None = None
     retry: Retry | None = None
@@ -64,7 +64,7 @@ class _UndatedCondition(Struct, frozen=True):
 
 
 def show_collector(
-    facts: Facts,
+    facts: CollectorFacts,
     previous: Sequence[Condition],
     now: datetime,
     same: ShownCollector | None = None,
@@ -146,7 +146,9 @@ def shown_spec(spec: CollectorSpec) -> dict[str, Any]:
     return declared
 
 
-def conditions(facts: Facts, previous: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
+def conditions(
+    facts: CollectorFacts, previous: Sequence[Condition], now: datetime
+) -> tuple[Condition, ...]:
     """Return the conditions, each with the time since when it has its status."""
     before = {(old.type, old.status): old for old in previous}
     return tuple(
@@ -167,15 +169,15 @@ def _dated(found: _UndatedCondition, before: Condition | None, now: datetime) ->
     )
 
 
-def _current_conditions(facts: Facts) -> Iterator[_UndatedCondition]:
+def _current_conditions(facts: CollectorFacts) -> Iterator[_UndatedCondition]:
     yield _ready(facts)
     yield _reconciling(facts)
     yield _stalled(facts)
 
 
-def _ready(facts: Facts) -> _UndatedCondition:
+def _ready(facts: CollectorFacts) -> _UndatedCondition:
     desired = facts.desired
-    if isinstance(desired, Invalid) and facts.loop is None:
+    if isinstance(desired, InvalidCollector) and facts.loop is None:
         return _UndatedCondition("Ready", "False", desired.problem.reason, desired.problem.message)
     if isinstance(desired, DesiredCollector):
         if not desired.supported and desired.problem:
@@ -201,7 +203,7 @@ def _verdict(report: SessionReport) -> _UndatedCondition:
     return _UndatedCondition("Ready", "True", "Collected")
 
 
-def _reconciling(facts: Facts) -> _UndatedCondition:
+def _reconciling(facts: CollectorFacts) -> _UndatedCondition:
     loop = facts.loop
     if loop is None:
         return _UndatedCondition("Reconciling", "False", "UpToDate")
@@ -219,7 +221,7 @@ def _reconciling(facts: Facts) -> _UndatedCondition:
     return _UndatedCondition("Reconciling", "False", "UpToDate")
 
 
-def _stalled(facts: Facts) -> _UndatedCondition:
+def _stalled(facts: CollectorFacts) -> _UndatedCondition:
     problem = facts.desired.problem
     if problem is not None:
         return _UndatedCondition("Stalled", "True", problem.reason, problem.message)

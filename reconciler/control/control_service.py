@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import AdmissionCounts
 from reconciler.control.check_requests import CheckRequests, reported
-from reconciler.control.collector_diary import DiaryEntry, show_event
+from reconciler.control.collector_events import CollectorEvent, show_event
 from reconciler.control.collector_query import Query, QueryPage, SearchIndex, of_states, select
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.controller import RELIST, Controller
@@ -22,7 +22,7 @@ from reconciler.control.due_deletions import due_deletions, mode_of
 from reconciler.control.effective_fields import EffectiveLine, effective_lines
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock, ThreadPool
-from reconciler.control.held_changes import HeldCollector, held_collectors, remarkable
+from reconciler.control.held_changes import HeldCollector, held_collectors, notable_steps
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_service import ManifestService
 from reconciler.control.pause_switch import PauseSwitch
@@ -66,10 +66,10 @@ _AT_ONCE = 1000
 
 
 class CollectorActivity(Struct, frozen=True):
-    """What a collector does now. `busy`: a session runs. `diary` begins with the newest entry."""
+    """What a collector does now. `busy`: a session runs. `events`: the newest first."""
 
     busy: bool
-    diary: Sequence[DiaryEntry]
+    events: Sequence[CollectorEvent]
 
 
 class NotFound(CollectorError):
@@ -128,11 +128,11 @@ class ControlService:
             and (not search or matches(found, search))
         ]
 
-    async def every(self) -> Sequence[ShownCollector]:
+    async def all_collectors(self) -> Sequence[ShownCollector]:
         """Return all collectors, sorted by name."""
         return await self._board.drawn()
 
-    def some(self, names: Iterable[str]) -> Sequence[ShownCollector]:
+    def those_of(self, names: Iterable[str]) -> Sequence[ShownCollector]:
         """Return those of these collectors that are there."""
         found = map(self._board.collector, names)
         return [one for one in found if one is not None]
@@ -141,7 +141,7 @@ class ControlService:
         """Return the names of all collectors."""
         return self._board.names()
 
-    def shown(self, name: str) -> ShownCollector | None:
+    def find(self, name: str) -> ShownCollector | None:
         """Return one collector; None where none has this name."""
         return self._board.collector(name)
 
@@ -158,7 +158,7 @@ class ControlService:
 
     async def _selected(self, query: Query) -> Sequence[ShownCollector]:
         """Return what a query selects, in any state."""
-        found, selected = await self.every(), list[ShownCollector]()
+        found, selected = await self.all_collectors(), list[ShownCollector]()
         self._search.forget(self._board.names())
         if query.selects_all:
             return found
@@ -219,13 +219,15 @@ class ControlService:
             alerts=tuple(map(ShownAlert.of, history.alerts)) if history else (),
             source=desired.source if desired else None,
             due_deletions=due_deletions(mode_of(found), shown, remembered, kept_back),
-            events=tuple(map(show_event, self._board.diary.entries(name))),
+            events=tuple(map(show_event, self._board.collector_events.events(name))),
         )
 
     def activity(self, name: str) -> CollectorActivity:
         """Return what a collector does now, and what happened to it since the daemon started."""
         self._known(name)
-        return CollectorActivity(self._loops.is_busy(name), self._board.diary.entries(name))
+        return CollectorActivity(
+            self._loops.is_busy(name), self._board.collector_events.events(name)
+        )
 
     async def dialogue(self, name: str) -> Sequence[SessionDialogue]:
         """Return what was said in the last sessions and checks, the newest first."""
@@ -278,10 +280,10 @@ class ControlService:
 
     def held(self) -> Sequence[HeldCollector]:
         """Return the collectors whose changes on disk are held."""
-        desired, look = self._controller.desired, self._controller.look
-        if desired is None or look is None:
+        desired, observation = self._controller.desired, self._controller.observation
+        if desired is None or observation is None:
             return ()
-        return held_collectors(plan(desired, self._loops.actual()), desired, look.observed)
+        return held_collectors(plan(desired, self._loops.actual()), desired, observation.observed)
 
     @property
     def vanished(self) -> int:
@@ -295,7 +297,7 @@ class ControlService:
         """Return what is on disk and not yet in force, as of `plan -o json`: without what is held,
         and without collectors that stay as they are."""
         desired = self._controller.desired
-        found = remarkable(plan(desired, self._loops.actual())) if desired else Plan()
+        found = notable_steps(plan(desired, self._loops.actual())) if desired else Plan()
         remembered = await self.history_sizes([step.name for step in found.steps])
         return plan_as_data(found, remembered, self._clock.now() + KEPT)
 
@@ -311,7 +313,7 @@ class ControlService:
     @property
     def revision(self) -> str | None:
         """The git commit of the manifests, where there is one."""
-        return self._controller.look.revision if self._controller.look else None
+        return self._controller.observation.revision if self._controller.observation else None
 
     @property
     def healthy(self) -> bool:
@@ -328,7 +330,7 @@ class ControlService:
         """Return what the metrics are drawn from."""
         moved = self._controller.moved_at
         return ServiceSnapshot(
-            await self.every(),
+            await self.all_collectors(),
             self.diagnostics,
             self._board.figures.copied(),
             self._loops.counts(),
@@ -344,7 +346,7 @@ class ControlService:
 
     async def in_force(self) -> InForce:
         """Return what is in force now: what a plan starts from."""
-        good, running = self._controller.good, self._loops.actual()
+        good, running = self._controller.in_force, self._loops.actual()
         histories = await self._asking.run(self._registry.histories)
         return describe_in_force(
             good.values(), running, {name: history.size for name, history in histories.items()}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock, ThreadPool
-from reconciler.control.manifest_log import Complaints
-from reconciler.control.observation import Look, ManifestDirectory
+from reconciler.control.manifest_log import DiagnosticsLog
+from reconciler.control.observation import ManifestDirectory, Observation
 from reconciler.control.running_set import RunningSet
 from reconciler.control.status_board import StatusBoard
 from reconciler.log import log
@@ -63,7 +63,7 @@ class Controller:
         the directory is unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
-        self._complaints = Complaints()
+        self._diagnostics_log = DiagnosticsLog()
         self._where: object = None
         self._moved: Callable[[frozenset[Path]], None] = lambda _: None
         self._turned: Callable[[], None] = lambda: None
@@ -90,18 +90,18 @@ class Controller:
         return self._decision is not None
 
     @property
-    def look(self) -> Look | None:
+    def observation(self) -> Observation | None:
         """The last look that was acted upon."""
-        return self._decision.look if self._decision else None
+        return self._decision.observation if self._decision else None
 
     @property
-    def good(self) -> Mapping[Key, Declaration]:
+    def in_force(self) -> Mapping[Key, Declaration]:
         """The manifests in force."""
         return self._decision.desired.good if self._decision else {}
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        return self._decision.look.diagnostics if self._decision else ()
+        return self._decision.observation.diagnostics if self._decision else ()
 
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
         """Set what is called when the directory, one below it, or a file elsewhere that it
@@ -122,12 +122,12 @@ class Controller:
             self._asked_at = self._clock.monotonic()
             self._woken.set()
 
-    def ended(self) -> None:
+    def loop_ended(self) -> None:
         """Ask for a turn: a stopped loop has ended, so what waited for that can be settled."""
         self._unsettled = True
         self.wake(())
 
-    def failed(self) -> None:
+    def session_failed(self) -> None:
         """Ask for a turn: a session failed. If it did for its secret, that file is to be
         watched."""
         self.wake(())
@@ -208,16 +208,18 @@ class Controller:
             histories = await self._threads.run(self._recorder.recall)
             self._take(histories)
             self._recalled = True
-        look = await self._threads.run(self._directory.look, everything=everything, only=only)
-        self._relist_at = min(self._relist_at, self._clock.monotonic() + look.pause)
-        self._watch(look, anew=unforeseen and look.changed)
+        observation = await self._threads.run(
+            self._directory.observe, everything=everything, only=only
+        )
+        self._relist_at = min(self._relist_at, self._clock.monotonic() + observation.pause)
+        self._watch(observation, anew=unforeseen and observation.changed)
         now = self._clock.now()
-        if look.changed or self._unsettled or self._decision is None:
+        if observation.changed or self._unsettled or self._decision is None:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
             decision = await self._threads.run(
-                self._recorder.decide, look, now, removed, before, self._loops.names()
+                self._recorder.decide, observation, now, removed, before, self._loops.names()
             )
             self._removed -= removed
             self._unsettled = False
@@ -233,10 +235,10 @@ class Controller:
             )
         await self._threads.run(self._recorder.expire, now)
 
-    def _watch(self, look: Look, *, anew: bool) -> None:
-        elsewhere = look.elsewhere | self._loops.awaited_files()
-        if anew or self._where != (look.place, elsewhere):
-            self._where = look.place, elsewhere
+    def _watch(self, observation: Observation, *, anew: bool) -> None:
+        elsewhere = observation.elsewhere | self._loops.awaited_files()
+        if anew or self._where != (observation.place, elsewhere):
+            self._where = observation.place, elsewhere
             self._moved(elsewhere)
 
     def _take(self, histories: Mapping[str, History]) -> None:
@@ -259,8 +261,8 @@ class Controller:
                 reason=step.reason,
                 **_log_fields(step),
             )
-            self._board.diary.planned(step, self._clock.now())
-        self._complaints.tell(decision.look, decision.desired)
+            self._board.collector_events.add_step(step, self._clock.now())
+        self._diagnostics_log.log_changes(decision.observation, decision.desired)
         self._decision = decision
         self._loops.apply(self.plan, decision.versions, self._retries)
         self._board.figures.applied(type(step).__name__.lower() for step in self.plan.changes)
@@ -270,7 +272,7 @@ class Controller:
             name: decision.versions[name].generation
             for name in (decision.versions if names is None else names)
         }
-        self._board.declare(decision.desired, generations, decision.look.revision, names)
+        self._board.declare(decision.desired, generations, decision.observation.revision, names)
 
     def _untold(self, before: Plan) -> Iterator[Step]:
         """Yield the changes that were not logged yet: a change that a defect keeps from being made
@@ -280,7 +282,9 @@ class Controller:
 
     async def _retire(self, desired: Desired, now: datetime) -> None:
         """Retire the removed collectors whose last session is over."""
-        gone = [name for name in self._recorder.gone(desired) if name not in self._loops]
+        gone = [
+            name for name in self._recorder.no_longer_declared(desired) if name not in self._loops
+        ]
         if gone:
             for name, defect in (await self._threads.run(self._recorder.retire, gone, now)).items():
                 self._loops.defects.judge(name, "retiring it", defect)

@@ -20,8 +20,8 @@ from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.control_service import ControlService, Dialogues
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import LimitsOf, preset
-from reconciler.control.mailbox_access import GivesAccess
+from reconciler.control.host_limits import LimitsOf, provider_limits
+from reconciler.control.mailbox_access import MailboxAccess
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.push_listener import OpenPush
@@ -63,14 +63,14 @@ class Parts(Struct, frozen=True):
     check: Check
     serve: Callable[[ControlService], AbstractAsyncContextManager[None]]
     max_sessions: int = 32
-    limits_of: LimitsOf = preset
+    limits_of: LimitsOf = provider_limits
     open_push: OpenPush | None = None
     allow_inline_secrets: bool = False
     allow_empty: bool = False
     stamp: SecretStamp = unstamped
     pause_file: Path | None = None
     git_commit: bool = False
-    gives_access: GivesAccess | None = None
+    gives_access: MailboxAccess | None = None
     explain: Explain | None = None
     dialogues: Dialogues | None = None
 
@@ -108,7 +108,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         patience=SETTLE,
     )
     controller = Controller(directory, parts.registry, loops, board, clock)
-    board.connect(loops.state, controller.ended, controller.failed)
+    board.connect(loops.state, controller.loop_ended, controller.session_failed)
     watcher = Watcher(manifests, controller.wake)
     controller.on_moved(watcher.renew)
     checks = CheckRequests(parts.check, admission, loops, pool.learn)
@@ -123,7 +123,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
     control.pauses = PauseSwitch(ServicePause(parts.pause_file), admission, board, clock)
     supervisor = ServiceNotifier(os.environ)
     controller.on_turned(
-        lambda: supervisor.turned(ready=control.ready, status=_status(control, len(loops)))
+        lambda: supervisor.turn_ended(ready=control.ready, status=_status(control, len(loops)))
     )
     async with parts.serve(control):
         log.info("started", manifests=str(directory.root), pid=os.getpid())

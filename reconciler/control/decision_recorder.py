@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.control.defect_isolation import isolate
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.loop_state import CollectorVersion
-from reconciler.control.observation import Look, ManifestDirectory
+from reconciler.control.observation import ManifestDirectory, Observation
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.model.errors import CollectorError
@@ -40,7 +40,7 @@ class Decision(Struct, frozen=True):
     decision before; None: anything may.
     """
 
-    look: Look
+    observation: Observation
     desired: Desired
     versions: Mapping[str, CollectorVersion]
     recalled: Mapping[str, History]
@@ -74,7 +74,7 @@ class DecisionRecorder:
 
     def decide(
         self,
-        look: Look,
+        observation: Observation,
         now: datetime,
         removed: frozenset[str] = frozenset(),
         before: Decision | None = None,
@@ -88,13 +88,13 @@ class DecisionRecorder:
         running. Raises LedgerUnavailable.
         """
         try:
-            return self._decide(look, now, removed, before, running)
+            return self._decide(observation, now, removed, before, running)
         except CollectorError:
             raise
         except Exception as defect:
             suspects = [
                 found
-                for found in look.observed.declarations
+                for found in observation.observed.declarations
                 if self._last_good.get(found.key) != found
             ]
             if not suspects:
@@ -105,21 +105,21 @@ class DecisionRecorder:
                 suspects=len(suspects),
             )
             return isolate(
-                look, suspects, lambda part: self._decide(part, now, removed, None, running)
+                observation, suspects, lambda part: self._decide(part, now, removed, None, running)
             )
 
     def _decide(
         self,
-        look: Look,
+        observation: Observation,
         now: datetime,
         removed: frozenset[str],
         before: Decision | None,
         running: frozenset[str],
     ) -> Decision:
-        observed = replace(look.observed, removed=removed)
+        observed = replace(observation.observed, removed=removed)
         if (
             before is not None
-            and (decision := self._decide_some(look, observed, now, before)) is not None
+            and (decision := self._decide_some(observation, observed, now, before)) is not None
         ):
             return decision
         desired = desire(
@@ -138,14 +138,14 @@ class DecisionRecorder:
         self._last_good = dict(desired.good)
         recalled = self._registry.histories(returned) if returned else {}
         versions = {name: self._version(collector) for name, collector in collectors.items()}
-        return Decision(look, desired, versions, recalled)
+        return Decision(observation, desired, versions, recalled)
 
     def _decide_some(
-        self, look: Look, observed: ObservedManifests, now: datetime, before: Decision
+        self, observation: Observation, observed: ObservedManifests, now: datetime, before: Decision
     ) -> Decision | None:
         """Return the same at the cost of what changed; None where that is more than the specs of
         some collectors."""
-        declared = changed_collectors(before.look.observed, observed)
+        declared = changed_collectors(before.observation.observed, observed)
         desired = (
             None if declared is None else desire_incrementally(before.desired, observed, declared)
         )
@@ -157,7 +157,9 @@ class DecisionRecorder:
         self._save_last_good({key: self._last_good[key] for key in changed}, changed, now)
         self._last_good.update(changed)
         versions = {**before.versions, **{found.name: self._version(found) for found in collectors}}
-        return Decision(look, desired, versions, {}, frozenset(found.name for found in collectors))
+        return Decision(
+            observation, desired, versions, {}, frozenset(found.name for found in collectors)
+        )
 
     def _save_last_good(
         self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime
@@ -190,7 +192,7 @@ class DecisionRecorder:
             self._generations.pop(old, None)
             self._given.pop(old, None)
 
-    def gone(self, desired: Desired) -> list[str]:
+    def no_longer_declared(self, desired: Desired) -> list[str]:
         """Return the collectors that are recorded as declared and are declared no longer."""
         awaited = {rename.old for rename in desired.renames.values() if rename.awaits}
         return [
@@ -262,7 +264,9 @@ def decide_once(
     """
     recorder = DecisionRecorder(registry)
     recorder.recall()
-    decision = recorder.decide(directory.look(everything=True), now)
-    for defect in filter(None, recorder.retire(recorder.gone(decision.desired), now).values()):
+    decision = recorder.decide(directory.observe(everything=True), now)
+    for defect in filter(
+        None, recorder.retire(recorder.no_longer_declared(decision.desired), now).values()
+    ):
         log.error("defect", doing="retiring a collector", where=place_of(defect))
     return decision, registry.histories(decision.desired.collectors)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from reconciler.manifests.loading import ParsedFile, defective
+from reconciler.manifests.loading import ParsedFile, result_of_defect
 from reconciler.manifests.manifest_summary import ManifestSummary
 from reconciler.planning.observed_manifests import Declaration, Key, declare
 
@@ -39,4 +39,4 @@ def declared_file(parsed: ParsedFile) -> DeclaredFile:
             ),
         )
     except Exception as defect:  # noqa: BLE001  # as for what `parse` fails to read
-        return DeclaredFile(defective(parsed.file, defect))
+        return DeclaredFile(result_of_defect(parsed.file, defect))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from reconciler.control.observation import Look
+from reconciler.control.observation import Observation
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.model.errors import CollectorError
@@ -20,9 +20,11 @@ MOST_ATTEMPTS = 200
 R = TypeVar("R")
 
 
-def isolate(look: Look, suspects: Sequence[Declaration], act: Callable[[Look], R]) -> R:
-    """Act on `look` with as many of `suspects` as can be acted upon. The others count as broken and
-    get a diagnostic.
+def isolate(
+    observation: Observation, suspects: Sequence[Declaration], act: Callable[[Observation], R]
+) -> R:
+    """Act on `observation` with as many of `suspects` as can be acted upon. The others count as
+    broken and get a diagnostic.
 
     The suspects are tried by halves. Raises what `act` raises without any of them, and
     CollectorErrors.
@@ -31,12 +33,14 @@ def isolate(look: Look, suspects: Sequence[Declaration], act: Callable[[Look], R
     accepted: set[Key] = set()
     groups, attempts = [list(suspects)], 0
     everyone = {found.key for found in suspects}
-    act(without(look, dict.fromkeys(everyone, "")))  # if that fails, it is for none of them
+    act(without(observation, dict.fromkeys(everyone, "")))  # if that fails, it is for none of them
     while groups:
         group = groups.pop()
         keys = {found.key for found in group}
         defect = (
-            None if attempts > MOST_ATTEMPTS else _attempt(look, everyone - accepted - keys, act)
+            None
+            if attempts > MOST_ATTEMPTS
+            else _attempt(observation, everyone - accepted - keys, act)
         )
         attempts += 1
         if attempts <= MOST_ATTEMPTS and defect is None:
@@ -45,14 +49,14 @@ def isolate(look: Look, suspects: Sequence[Declaration], act: Callable[[Look], R
             groups += [group[len(group) // 2 :], group[: len(group) // 2]]
         else:
             culprits |= dict.fromkeys(keys, place_of(defect) if defect else "see the others")
-    return act(without(look, culprits))
+    return act(without(observation, culprits))
 
 
 def _attempt(
-    look: Look, left_out: AbstractSet[Key], act: Callable[[Look], object]
+    observation: Observation, left_out: AbstractSet[Key], act: Callable[[Observation], object]
 ) -> Exception | None:
     try:
-        act(without(look, dict.fromkeys(left_out, "")))
+        act(without(observation, dict.fromkeys(left_out, "")))
     except CollectorError:
         raise
     except Exception as defect:  # noqa: BLE001  # told by `without`
@@ -60,9 +64,9 @@ def _attempt(
     return None
 
 
-def without(look: Look, culprits: dict[Key, str]) -> Look:
-    """Return `look` as if these declarations were broken. `culprits` says why, by key."""
-    observed = look.observed
+def without(observation: Observation, culprits: dict[Key, str]) -> Observation:
+    """Return `observation` as if these declarations were broken. `culprits` says why, by key."""
+    observed = observation.observed
     broken = [found for found in observed.declarations if found.key in culprits]
     told = {
         found.key: f"mailcollector fails to act on this manifest, which is a defect of its own "
@@ -74,8 +78,8 @@ def without(look: Look, culprits: dict[Key, str]) -> Look:
         for found in broken
     )
     return replace(
-        look,
-        diagnostics=tuple(in_order([*look.diagnostics, *diagnostics])),
+        observation,
+        diagnostics=tuple(in_order([*observation.diagnostics, *diagnostics])),
         observed=replace(
             observed,
             broken=(*observed.broken, *_broken(broken, told)),

@@ -37,7 +37,7 @@ def held_collectors(
     ]
 
 
-def remarkable(plan: Plan) -> Plan:
+def notable_steps(plan: Plan) -> Plan:
     """Return the steps that somebody should know of, without those that are held."""
     return Plan(tuple(step for step in plan.steps if _is_remarkable(step)))
 

@@ -134,17 +134,17 @@ class HostHealth:
         """Above 0 after sessions that went well and quickly, below after others."""
 
     @property
-    def fares_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether its last sessions went well and quickly."""
         return self._credit > 0
 
     @property
-    def untried(self) -> bool:
+    def is_untried(self) -> bool:
         """Whether nobody has been here since this process started."""
         return not (self.known or self.away or self._failures or self._credit)
 
     @property
-    def blameless(self) -> bool:
+    def is_blameless(self) -> bool:
         """Whether nothing bad is known of it."""
         return not self.away and self._credit >= 0 and not self._failures
 
@@ -232,7 +232,7 @@ class HostHealth:
         return failure.retry_after or 0.0
 
 
-def was_turned_away(failure: Failure) -> bool:
+def failed_before_login(failure: Failure) -> bool:
     """Return whether a session was not let in through no fault of its own."""
     return failure.reason in _TURNED_AWAY or (
         failure.reason == Throttled.reason and failure.of_address

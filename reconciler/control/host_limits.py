@@ -42,9 +42,9 @@ def canonical_host(host: str) -> str:
         return host.lower()
 
 
-def preset(host: str) -> HostLimits:
+def provider_limits(host: str) -> HostLimits:
     """Return the limits of the host's provider. The host is named as `canonical_host` does."""
-    provider = known.of_host(host)
+    provider = known.provider_of_host(host)
     if provider is None or provider.connections is None:
         return ELSEWHERE
     return HostLimits(provider.connections, provider.logins_per_minute)
@@ -55,7 +55,7 @@ def limits(connections: int | None, logins_per_minute: int | None) -> LimitsOf:
     given."""
 
     def limits_of(host: str) -> HostLimits:
-        default = preset(host)
+        default = provider_limits(host)
         return HostLimits(connections or default.connections, logins_per_minute or default.logins)
 
     return limits_of

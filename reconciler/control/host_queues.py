@@ -17,7 +17,7 @@ told to end."""
 NEVER = float("inf")
 
 
-class Breakable(Protocol):
+class Interruptible(Protocol):
     """A session that can be told to end."""
 
     def stop(self) -> None: ...
@@ -65,13 +65,13 @@ class Ticket:
         self.asked = asyncio.get_running_loop().time()
         """Since when it waits. Outages of its host and pauses do not count."""
         self.began = 0.0
-        self.control: Breakable | None = None
+        self.control: Interruptible | None = None
         """By which the session can be ended; None where it cannot."""
         self.ending: float | None = None
         """When its session was told to end."""
 
     @property
-    def makes_room_at(self) -> float:
+    def makes_way_at(self) -> float:
         """When its session may be told to end, or is given up after it was told."""
         if self.control is None or self.urgent or (self.probes and not self.entered):
             return NEVER

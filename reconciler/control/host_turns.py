@@ -67,11 +67,11 @@ class HostTurns:
     def put_back(self, hosts: list[HostQueues]) -> None:
         """Give hosts whose turn was taken for nothing their turns again, before the others."""
         for host in reversed(hosts):
-            self.line_up(host)
+            self.schedule(host)
             if host.name in self._turns:
                 self._turns.move_to_end(host.name, last=False)
 
-    def line_up(self, host: HostQueues) -> None:
+    def schedule(self, host: HostQueues) -> None:
         """Give the host a turn, or the timer for one, or none. Forget it when nothing is left to
         know of it."""
         if host.timer is not None:
@@ -92,7 +92,7 @@ class HostTurns:
 
     def _on_timer(self, host: HostQueues) -> None:
         host.timer = None
-        self.line_up(host)
+        self.schedule(host)
         self._admit()
 
     def forget_unused(self, host: HostQueues) -> None:

@@ -19,14 +19,14 @@ class PasswordRefused(NoAccessGiven):
     """The server refuses a password."""
 
 
-class GivesAccess(Protocol):
+class MailboxAccess(Protocol):
     """Writes what opens a mailbox into the collector's secret file. Blocking. Every method raises
     CollectorError."""
 
     def stamp(self, collector: DesiredCollector) -> str:
         """Return a text that changes when the secret is written."""
 
-    def wants(self, collector: DesiredCollector) -> str:
+    def access_method(self, collector: DesiredCollector) -> str:
         """Return what its owner can give here: `password`, `consent`, or "" for nothing."""
 
     def set_password(

@@ -13,14 +13,19 @@ from ruamel.yaml.error import YAMLError
 
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
 from reconciler.manifests.editing.document_changes import (
-    count,
+    count_documents,
     in_place_of,
     plain_data,
     with_data,
     with_enabled,
     without_nulls,
 )
-from reconciler.manifests.editing.inline_secrets import digest, hidden, hidden_data, restored
+from reconciler.manifests.editing.inline_secrets import (
+    digest,
+    hide_secrets,
+    hide_secrets_in_data,
+    restore_secrets,
+)
 from reconciler.manifests.editing.manifest_editor import (
     AlreadyDeclared,
     EditRefused,
@@ -32,7 +37,7 @@ from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.manifests.editing.unified_diff import unified_diff
 from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.yaml import text_encoding
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.errors import CollectorError
 from reconciler.model.scalar_types import is_name
 
@@ -138,7 +143,7 @@ def draft(
                 f"the manifest of {asked.name} was changed meanwhile: look at it again", before.etag
             )
         return _change(editor, asked, before)
-    except (Unpatchable, Unusable) as error:
+    except (Unpatchable, UnusableDocument) as error:
         raise EditRefused(f"nothing was written: {error}") from error
     except UnicodeEncodeError as error:
         raise EditRefused("nothing was written: the text is not UTF-8") from error
@@ -157,7 +162,7 @@ def _creation(editor: ManifestEditor, content: Content) -> ManifestDraft:
         raise AlreadyDeclared(
             f"{path} exists already: take another name, or put this manifest into it by hand"
         )
-    text = restored(content, None) if name else content
+    text = restore_secrets(content, None) if name else content
     return _checked(editor, FileChange(name, path, None, text.encode()), "create", None, text)
 
 
@@ -183,12 +188,12 @@ def _result(
     if isinstance(asked, SwitchManifest):
         return with_enabled(own, enabled=asked.enabled)
     if not isinstance(asked.content, str):
-        return restored(with_data(own, asked.content), own)
+        return restore_secrets(with_data(own, asked.content), own)
     _require_text(asked.content, str(before.path))
     text = in_place_of(own, asked.content)
     try:
-        return restored(text, own)
-    except Unusable:  # the check says more
+        return restore_secrets(text, own)
+    except UnusableDocument:  # the check says more
         return text
 
 
@@ -206,7 +211,7 @@ def _checked(
     try:
         after = _shown(change.name, change.path, own)
         diff, relative = _difference(editor, change)
-    except (EditRefused, YAMLError, Unusable):
+    except (EditRefused, YAMLError, UnusableDocument):
         after, diff, relative = None, "", ""
     if before is not None and diagnostics:
         ahead = _lines_ahead(editor, change.name)
@@ -231,7 +236,7 @@ def _require_text(content: str, file: str) -> None:
     """Raise EditRefused where the text has characters that no manifest may have."""
     try:
         text_encoding.decode(content.encode())
-    except Unusable as error:
+    except UnusableDocument as error:
         raise EditRefused(
             f"nothing was written: {error.message}",
             [Diagnostic(file, *error.position[:2], "", error.rule, Severity.ERROR, error.message)],
@@ -242,8 +247,8 @@ def _require_one(own: str) -> None:
     """Raise EditRefused where the text is several documents. Others tell more of no document, and
     of what is no YAML."""
     try:
-        found = count(own)
-    except Unusable:
+        found = count_documents(own)
+    except UnusableDocument:
         return
     if found > 1:
         raise EditRefused("nothing was written: give one manifest, in one YAML document")
@@ -251,15 +256,17 @@ def _require_one(own: str) -> None:
 
 def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
     try:
-        return DeclaredManifest(name, path, hidden(own), hidden_data(plain_data(own)), digest(own))
-    except (YAMLError, Unusable) as error:
+        return DeclaredManifest(
+            name, path, hide_secrets(own), hide_secrets_in_data(plain_data(own)), digest(own)
+        )
+    except (YAMLError, UnusableDocument) as error:
         raise EditRefused(f"{path} is not YAML throughout: fix it by hand") from error
 
 
 def _difference(editor: ManifestEditor, change: FileChange) -> tuple[str, str]:
     """Return the difference of the file, with inline secrets hidden, and its relative path."""
     before, after = (
-        None if data is None else hidden(text_encoding.decode(data))
+        None if data is None else hide_secrets(text_encoding.decode(data))
         for data in (change.before, change.after)
     )
     relative = os.path.relpath(change.path, editor.directory)
@@ -270,7 +277,7 @@ def _name(text: str) -> str:
     """Return the name that a manifest declares; "" where it has none that may be a file's."""
     try:
         data = plain_data(text)
-    except Unusable:
+    except UnusableDocument:
         return ""
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from reconciler.control.observation import Look
+from reconciler.control.observation import Observation
 from reconciler.log import log
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.planning.desired_state import Desired
@@ -16,7 +16,7 @@ _NAMED = 10
 """Collectors that a line names; of the others it tells how many there are."""
 
 
-class Complaints:
+class DiagnosticsLog:
     """One line for each file: the first error, how many there are, and what that means for its
     collectors."""
 
@@ -24,10 +24,10 @@ class Complaints:
         self._told: dict[str, tuple[Diagnostic, int]] = {}
         self._held: frozenset[str] = frozenset()
 
-    def tell(self, look: Look, desired: Desired) -> None:
+    def log_changes(self, observation: Observation, desired: Desired) -> None:
         """Warn of what is wrong now and was not, or otherwise."""
-        now = _first_errors(look.diagnostics)
-        consequences = _consequences(look, desired) if now else {}
+        now = _first_errors(observation.diagnostics)
+        consequences = _consequences(observation, desired) if now else {}
         for file, (first, count) in now.items():
             if self._told.get(file) != (first, count):
                 log.warning(
@@ -63,12 +63,12 @@ def _first_errors(diagnostics: Iterable[Diagnostic]) -> dict[str, tuple[Diagnost
     return {file: (found, counts[file]) for file, found in first.items()}
 
 
-def _consequences(look: Look, desired: Desired) -> Mapping[str, dict[str, str]]:
+def _consequences(observation: Observation, desired: Desired) -> Mapping[str, dict[str, str]]:
     """Return for each file which collectors go on with their last good version, and which are
     Stalled."""
     runs: dict[str, set[str]] = defaultdict(set)
     stalled: dict[str, set[str]] = defaultdict(set)
-    for broken in look.observed.broken:
+    for broken in observation.observed.broken:
         if broken.kind == "MailCollector":
             (runs if broken.name in desired.collectors else stalled)[broken.file].add(broken.name)
     for name, found in desired.collectors.items():

@@ -219,7 +219,7 @@ class ManifestService:
         known = desired or Desired({}, {}, {})
         is_near = not known.rerouting and not known.renames
         contents = {str(change.path): change.after}
-        observed = directory.imagined(contents, near=change.name if is_near else None)
+        observed = directory.observe_with(contents, near=change.name if is_near else None)
         if is_near:
             known = desired_near(known, observed, change.name, directory.is_declared)
         if change.after is None or found.after is None:

@@ -17,7 +17,7 @@ from reconciler.manifests.editing.manifest_editor import ManifestEditor
 from reconciler.manifests.editing.modeline import is_modeline, provide
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_files import Unreadable, read
-from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet, everything
+from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet, keep_all
 from reconciler.model.errors import CollectorError
 
 _WORDS = {
@@ -72,7 +72,7 @@ class KnownManifests:
         May be called in any thread."""
         last = self._last
         if last is None or last[0] is not manifests:
-            parsed = manifests.keeping(everything, lambda one: one.parsed)
+            parsed = manifests.keeping(keep_all, lambda one: one.parsed)
             last = manifests, ManifestEditor(self._directory, manifests=parsed)
             self._last = last
         return _fresh(self._directory, last[1], name)
@@ -90,7 +90,7 @@ def _fresh(directory: Path, editor: ManifestEditor, name: str | None) -> Manifes
                 del now[str(path)]
             continue
         if hashlib.sha256(data).digest() != record.digest:
-            now[str(path)] = Content(data, abroad=record.abroad)
+            now[str(path)] = Content(data, outside=record.outside)
     if now == known.records:
         return editor
     return ManifestEditor(directory, manifests=known.refresh(now))

@@ -16,7 +16,7 @@ from reconciler.control.git_revision import git_head
 from reconciler.control.removal_grace import RemovalGrace
 from reconciler.manifests.checks.cross_file_checks import CrossFileResult, check_across_files
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
+from reconciler.manifests.directory_walk import DirectoryVanished, SpecialPaths, walk
 from reconciler.manifests.loading import Broken as BrokenDocument
 from reconciler.manifests.loading import Loaded, ParsedFile
 from reconciler.manifests.manifest_files import (
@@ -38,7 +38,7 @@ REROUTE = ".allow-reroute"
 """A file of this name confirms that mail goes to another default Destination than before."""
 
 
-class Look(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """What one look at the directory found.
 
     `changed`: something differs from the look before. `place`: the directories that were listed.
@@ -79,14 +79,14 @@ class ManifestDirectory:
         self._allow_empty = allow_empty
         self._set = ManifestSet(declared_file, allow_inline_secrets=allow_inline_secrets)
         self._index = self._set, SummaryIndex(())
-        self._last: Look | None = None
+        self._last: Observation | None = None
         self._across_files: CrossFileResult | None = None
         """The result of the rules across files, of the last look."""
         self._hidden = False
         """Whether that result allows for a Destination that cannot be seen."""
         self._leaving = RemovalGrace(patience)
         self._leading_out: set[Path] = set()
-        self._oddities = Oddities(os.path.realpath(self.root))
+        self._special_paths = SpecialPaths(os.path.realpath(self.root))
 
     @property
     def manifests(self) -> ManifestSet[DeclaredFile]:
@@ -102,7 +102,7 @@ class ManifestDirectory:
         """Return the manifests of a kind, valid or not, as of the last look, by their names."""
         return self._indexed().of_kind(kind)
 
-    def imagined(
+    def observe_with(
         self, contents: Mapping[str, bytes | None], *, near: str | None = None
     ) -> ObservedManifests:
         """Return what a look would find with these contents of files (None: no file), and with
@@ -136,7 +136,9 @@ class ManifestDirectory:
             self._index = known, index
         return index
 
-    def look(self, *, everything: bool = False, only: Collection[str] | None = None) -> Look:
+    def observe(
+        self, *, everything: bool = False, only: Collection[str] | None = None
+    ) -> Observation:
         """Return what is there now. `everything`: read every file, whatever its signature. `only`:
         the files that can have changed, as far as is known."""
         if only is not None and not everything and (files := self._refreshed(only)) is not None:
@@ -145,7 +147,7 @@ class ManifestDirectory:
             found = walk(self.root)
         except DirectoryVanished as error:
             return self._done(_vanished(self.root, str(error)), frozenset())
-        self._oddities = found.oddities
+        self._special_paths = found.special_paths
         seen = {str(path): self._file(path, everything=everything) for path in found.files}
         return self._compare(self._set.refresh(seen), found.entered)
 
@@ -163,7 +165,7 @@ class ManifestDirectory:
             return None
         return self._set.refresh({**self._set.records, **found})
 
-    def _compare(self, now: ManifestSet[DeclaredFile], place: frozenset[Identity]) -> Look:
+    def _compare(self, now: ManifestSet[DeclaredFile], place: frozenset[Identity]) -> Observation:
         before, files = self._set.records, now.records
         confirmed = (
             # os.path.exists never raises
@@ -208,7 +210,7 @@ class ManifestDirectory:
 
     def _done(
         self, found: tuple[ObservedManifests, tuple[Diagnostic, ...]], place: frozenset[Identity]
-    ) -> Look:
+    ) -> Observation:
         observed, diagnostics = found
         stands = git_head(self.root)
         last = self._last
@@ -220,7 +222,7 @@ class ManifestDirectory:
         elsewhere = stands.files.union(
             path for path in self._leading_out if str(path) in self._set.records
         )
-        self._last = Look(
+        self._last = Observation(
             observed, diagnostics, stands.commit, place, elsewhere, changed, self._leaving.pause
         )
         return self._last
@@ -231,19 +233,19 @@ class ManifestDirectory:
         if known and seen is not None and known.signature == seen and not everything:
             return known
         try:
-            abroad = self._oddities.is_abroad(path)
-            (self._leading_out.add if abroad else self._leading_out.discard)(path)
-            self._oddities.require_allowed(path)
+            outside = self._special_paths.leads_outside(path)
+            (self._leading_out.add if outside else self._leading_out.discard)(path)
+            self._special_paths.require_allowed(path)
             data = read(path)
         except Unreadable as error:
             now = self._set.unreadable(path, error)
             now.result = replace(now.result, unreadable=f"{displayed(path)}: {error}")
             return known if known and known.result == now.result else now
         digest = hashlib.sha256(data).digest()
-        if known and known.digest == digest and known.abroad == abroad:
+        if known and known.digest == digest and known.outside == outside:
             known.signature = seen
             return known
-        return Content(data, seen, digest, abroad)
+        return Content(data, seen, digest, outside)
 
 
 def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import ends
-from reconciler.control.conditions import Facts, show_collector
+from reconciler.collect.backoff import end_time
+from reconciler.control.conditions import CollectorFacts, show_collector
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.observation import ManifestDirectory
 from reconciler.manifests.diagnostics import Diagnostic
@@ -22,7 +22,7 @@ from reconciler.model.scalar_types import (
     seconds,
 )
 from reconciler.model.status import ShownCollector
-from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid, desire
+from reconciler.planning.desired_state import Desired, DesiredCollector, InvalidCollector, desire
 from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
 from reconciler.planning.reconcile_plan import Plan
 
@@ -37,16 +37,18 @@ class OfflineState(Struct, frozen=True):
 
 def read_offline(directory: ManifestDirectory, last_good: Sequence[LastGood]) -> OfflineState:
     """Look at the directory and return what is declared. Nothing is recorded."""
-    look = directory.look(everything=True)
+    observation = directory.observe(everything=True)
     return OfflineState(
-        desire(look.observed, recall_last_good(last_good)), look.diagnostics, look.revision
+        desire(observation.observed, recall_last_good(last_good)),
+        observation.diagnostics,
+        observation.revision,
     )
 
 
 def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
     """Return the collectors as they are while no daemon runs, sorted by name."""
     now = datetime.now(UTC)
-    collectors: dict[str, DesiredCollector | Invalid] = {
+    collectors: dict[str, DesiredCollector | InvalidCollector] = {
         **found.desired.invalid,
         **found.desired.collectors,
     }
@@ -55,7 +57,7 @@ def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[
         history = histories.get(name)
         generation = history.declared.generation if history else 0
         last = history.last_session if history else None
-        facts = Facts(
+        facts = CollectorFacts(
             collectors[name],
             generation,
             None,
@@ -79,10 +81,10 @@ def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[
     return shown_ones
 
 
-def _due(collector: DesiredCollector | Invalid, retry: Retry, now: datetime) -> datetime:
-    if isinstance(collector, Invalid):
+def _due(collector: DesiredCollector | InvalidCollector, retry: Retry, now: datetime) -> datetime:
+    if isinstance(collector, InvalidCollector):
         return retry.next_attempt
-    return ends(retry, seconds(collector.effective.collect.interval), now)
+    return end_time(retry, seconds(collector.effective.collect.interval), now)
 
 
 class Proposal(Struct, frozen=True):
@@ -98,9 +100,9 @@ class Proposal(Struct, frozen=True):
 def propose(directory: ManifestDirectory, place: Path, now: InForce) -> Proposal:
     """Return what would be done if `directory` stood at `place`, where relative paths start. Raises
     ValueError where this version does not understand what is in force."""
-    look = directory.look(everything=True)
-    observed = relocate(look.observed, str(directory.root), str(place.absolute()))
-    return Proposal(preview(observed, now), look.diagnostics, now.remembered)
+    observation = directory.observe(everything=True)
+    observed = relocate(observation.observed, str(directory.root), str(place.absolute()))
+    return Proposal(preview(observed, now), observation.diagnostics, now.remembered)
 
 
 def recall_in_force(registry: Registry) -> InForce:

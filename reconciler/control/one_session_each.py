@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from reconciler.collect.backoff import ends, forbids, remaining
+from reconciler.collect.backoff import end_time, forbids, remaining
 from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.decision_recorder import Decision
 from reconciler.control.host_health import target_of
@@ -137,5 +137,6 @@ def find_refusal(
     if not forbids(retry, remaining(retry, interval, now), force=force):
         return None
     return Failure(
-        retry.reason, f"next attempt at {timestamp(ends(retry, interval, now))}: {retry.message}"
+        retry.reason,
+        f"next attempt at {timestamp(end_time(retry, interval, now))}: {retry.message}",
     )

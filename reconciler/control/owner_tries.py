@@ -42,7 +42,7 @@ class OwnerTries:
                 "not lock the account"
             )
 
-    def refused(self, name: str) -> None:
+    def failed(self, name: str) -> None:
         """Count a refused password."""
         found, now = self._refused.get(name, _RefusedTries()), self._clock()
         if now - found.until > _FORGOTTEN:
@@ -53,6 +53,6 @@ class OwnerTries:
         found.until = now + pause
         self._refused[name] = found
 
-    def taken(self, name: str) -> None:
+    def succeeded(self, name: str) -> None:
         """Forget what was refused before."""
         self._refused.pop(name, None)

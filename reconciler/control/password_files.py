@@ -14,9 +14,9 @@ from reconciler.manifests.editing.secret_files import (
     DIRECTORY,
     KeptSecret,
     free_name,
-    keep_anew,
-    keep_new,
+    replace_secret,
     require_allowed,
+    write_new_secret,
 )
 from reconciler.manifests.manifest_files import Unreadable
 from reconciler.model.errors import CollectorError
@@ -64,8 +64,8 @@ def _kept(place: Path, file: str, text: str) -> KeptSecret:
     path = place / file
     try:
         if os.path.lexists(path):
-            return keep_anew(path, text)
-        return keep_new(place, file, text)
+            return replace_secret(path, text)
+        return write_new_secret(place, file, text)
     except (Unreadable, ChangedMeanwhile) as error:
         raise SecretNotKept(f"the password cannot be kept in {path}: {error}") from error
     except OSError as error:

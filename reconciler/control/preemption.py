@@ -51,11 +51,11 @@ class Preemption:
         ending = [ticket for ticket in self.under_way if ticket.ending is not None]
         if len(ending) >= sum(map(_deserves_room, self._turns.in_turn)):
             if ending:
-                self._look_again_at(min(ticket.makes_room_at for ticket in ending))
+                self._look_again_at(min(ticket.makes_way_at for ticket in ending))
             return
-        ticket = min(self.under_way, key=lambda ticket: ticket.makes_room_at, default=None)
-        if ticket is None or ticket.makes_room_at > _now():
-            self._look_again_at(ticket.makes_room_at if ticket else NEVER)
+        ticket = min(self.under_way, key=lambda ticket: ticket.makes_way_at, default=None)
+        if ticket is None or ticket.makes_way_at > _now():
+            self._look_again_at(ticket.makes_way_at if ticket else NEVER)
         else:
             self._end(ticket)
 
@@ -84,7 +84,7 @@ class Preemption:
 def _deserves_room(host: HostQueues) -> bool:
     now = _now()
     return any(
-        queue.health.blameless and queue.wait(ticket, now) <= 0
+        queue.health.is_blameless and queue.wait(ticket, now) <= 0
         for queue in host.queues.values()
         for ticket in queue.heads()
     )

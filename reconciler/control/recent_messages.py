@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from reconciler.model.history import CollectedThen
+from reconciler.model.history import CollectedCount
 
 HOURS = 24
 SPAN = timedelta(hours=HOURS)
@@ -49,7 +49,7 @@ class RecentMessages:
     def __init__(self) -> None:
         self._hours: dict[str, _Hours] = {}
 
-    def recall(self, sessions: Iterable[CollectedThen]) -> None:
+    def recall(self, sessions: Iterable[CollectedCount]) -> None:
         """Add the counts of earlier processes, from the ledger."""
         for session in sessions:
             self.add(session.name, session.at, session.collected)

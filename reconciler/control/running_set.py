@@ -39,7 +39,7 @@ Waiting = tuple[str, Retry, DesiredCollector]
 """A collector whose back-off is for its secret: its name, the back-off, and what it runs."""
 
 
-class Seen(Struct, frozen=True):
+class SecretCheck(Struct, frozen=True):
     """Whether a collector's secret has changed, or the defect that prevented the look."""
 
     name: str
@@ -162,19 +162,19 @@ class RunningSet:
             path for _, _, collector in self.awaiting_secrets() for path in _secret_files(collector)
         )
 
-    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[Seen]:
+    def changed_secrets(self, waiting: Iterable[Waiting]) -> list[SecretCheck]:
         """Return which of `waiting` have a secret that has changed since. Blocking, from any
         thread."""
         return [self._seen(*one) for one in waiting]
 
-    def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> Seen:
+    def _seen(self, name: str, retry: Retry, collector: DesiredCollector) -> SecretCheck:
         try:
-            return Seen(name, is_secret_changed(retry, collector, self._services.stamp))
+            return SecretCheck(name, is_secret_changed(retry, collector, self._services.stamp))
         except Exception as defect:  # noqa: BLE001
             # recorded by `secrets_changed`, in the event loop's thread
-            return Seen(name, defect=defect)
+            return SecretCheck(name, defect=defect)
 
-    def secrets_changed(self, seen: Iterable[Seen]) -> None:
+    def secrets_changed(self, seen: Iterable[SecretCheck]) -> None:
         """Start the next sessions of those whose secret has changed."""
         for one in seen:
             self.defects.judge(one.name, _STAMPING, one.defect)

@@ -39,7 +39,7 @@ class ServiceNotifier:
             )
             self._send()
 
-    def turned(self, *, ready: bool, status: str) -> None:
+    def turn_ended(self, *, ready: bool, status: str) -> None:
         """Note a turn of the control loop, and send what is new."""
         first = ready and not self._ready
         if first or status != self._status:

@@ -115,10 +115,10 @@ class ServiceOverview:
 
     async def _looked(self, found: Sequence[ShownCollector]) -> Overview:
         self._version, self._at = self._board.events.number, self._clock.monotonic()
-        look = _OverviewTally(self._clock.now())
+        tally = _OverviewTally(self._clock.now())
         for start in range(0, len(found), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             for one in found[start : start + _AT_ONCE]:
-                look.add(one)
-        return look.found()
+                tally.add(one)
+        return tally.found()

@@ -51,7 +51,7 @@ class SessionControl:
         return self._stop.is_set()
 
     @contextmanager
-    def elsewhere(self) -> Iterator[None]:
+    def not_the_server(self) -> Iterator[None]:
         """Note that what fails inside of this context is not the server's fault: reading a secret,
         getting a token."""
         try:

@@ -11,8 +11,8 @@ from itertools import islice
 
 from msgspec import Struct, field
 
-from reconciler.control.collector_diary import CollectorDiary
-from reconciler.control.conditions import Facts, show_collector, show_defect
+from reconciler.control.collector_events import CollectorEvents
+from reconciler.control.conditions import CollectorFacts, show_collector, show_defect
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock
@@ -26,7 +26,7 @@ from reconciler.model.history import History
 from reconciler.model.outcomes import Outcome, SessionReport, Totals
 from reconciler.model.provider_classes import OTHER, provider_class
 from reconciler.model.status import ShownCollector, ShownSession
-from reconciler.planning.desired_state import Desired, DesiredCollector, Invalid
+from reconciler.planning.desired_state import Desired, DesiredCollector, InvalidCollector
 
 _SHOWING = "showing its status"
 _AT_ONCE = 50
@@ -55,11 +55,11 @@ class StatusBoard:
         self._state: Callable[[str], LoopSnapshot | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
         self._failed: Callable[[], None] = lambda: None
-        self._desired: dict[str, DesiredCollector | Invalid] = {}
+        self._desired: dict[str, DesiredCollector | InvalidCollector] = {}
         self._generations: dict[str, int] = {}
         self._past: dict[str, _Past] = {}
         self._shown: dict[str, ShownCollector] = {}
-        self._drawn_from: dict[str, DesiredCollector | Invalid] = {}
+        self._drawn_from: dict[str, DesiredCollector | InvalidCollector] = {}
         self._states: dict[str, CollectorState] = {}
         self._in_order: tuple[ShownCollector, ...] | None = ()
         """All that are shown, sorted by name; None where one has changed since."""
@@ -77,7 +77,7 @@ class StatusBoard:
         """Every change of what is shown."""
         self.recent = RecentMessages()
         """What was collected in the last hours."""
-        self.diary = CollectorDiary()
+        self.collector_events = CollectorEvents()
         """What happened to each collector since the start of this process."""
         self._paused = ""
         """Who paused the service and why, as a sentence."""
@@ -136,7 +136,7 @@ class StatusBoard:
         self._draw_one(name)
         return self._shown.get(name)
 
-    def desired(self, name: str) -> DesiredCollector | Invalid | None:
+    def desired(self, name: str) -> DesiredCollector | InvalidCollector | None:
         return self._desired.get(name)
 
     @contextmanager
@@ -176,7 +176,10 @@ class StatusBoard:
                 self.changed(name)
             self._concerns_moved = True
             return
-        now: dict[str, DesiredCollector | Invalid] = {**desired.invalid, **desired.collectors}
+        now: dict[str, DesiredCollector | InvalidCollector] = {
+            **desired.invalid,
+            **desired.collectors,
+        }
         for name in self._desired.keys() - now.keys():
             self._remove(name)
         everything = revision != self._revision
@@ -226,7 +229,7 @@ class StatusBoard:
         if report.outcome is not Outcome.INTERRUPTED:
             past.verdict = report
         past.totals = past.totals.with_one_more(report)
-        self.diary.finished(name, report)
+        self.collector_events.add_session(name, report)
         self.recent.add(name, report.finished_at, report.collected)
         self.changed(name)
         if report.error is not None:
@@ -257,7 +260,7 @@ class StatusBoard:
         self.recent.forget(name)
         self._generations.pop(name, None)
         self._defects.judge(name, _SHOWING, None)
-        self.diary.forget(name)
+        self.collector_events.forget(name)
         self._publish(name, None)
 
     def _look_at_outages(self) -> None:
@@ -302,7 +305,7 @@ class StatusBoard:
         self._publish(name, self._shown[name])
 
     def _drawn(
-        self, name: str, desired: DesiredCollector | Invalid, now: datetime
+        self, name: str, desired: DesiredCollector | InvalidCollector, now: datetime
     ) -> ShownCollector:
         before = self._shown.get(name)
         past = self._past.setdefault(name, _Past())
@@ -312,7 +315,7 @@ class StatusBoard:
             loop.host_outage is not None or loop.destination_outage is not None
         ):
             self._waiting[name] = loop.host_outage, loop.destination_outage
-        facts = Facts(
+        facts = CollectorFacts(
             desired,
             self._generations.get(name, 0),
             loop,
@@ -333,7 +336,7 @@ class StatusBoard:
         self.events.put(name, found)
 
 
-def _provider(desired: DesiredCollector | Invalid) -> str:
-    if isinstance(desired, Invalid):
+def _provider(desired: DesiredCollector | InvalidCollector) -> str:
+    if isinstance(desired, InvalidCollector):
         return OTHER
     return provider_class(desired.effective.source.host, desired.effective.source.provider)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, null, select, update
 
-from reconciler.ledger.folder_records import cut
+from reconciler.ledger.folder_records import chunks
 from reconciler.ledger.session_records import kept_alerts, report
 from reconciler.ledger.tables import collectors, sessions
 from reconciler.ledger.transactions import Transactions
@@ -156,7 +156,7 @@ def _find(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
     """Return the declarations of the collectors that have these names."""
     return {
         row.name: row
-        for part in cut(names)
+        for part in chunks(names)
         for row in connection.execute(_DECLARED.where(collectors.c.name.in_(part)))
     }
 
@@ -165,7 +165,7 @@ def _occupied(connection: Connection, names: Iterable[str]) -> dict[str, Any]:
     """Return the collectors that have these names, retired ones too."""
     return {
         row.name: row
-        for part in cut(names)
+        for part in chunks(names)
         for row in connection.execute(
             select(
                 collectors.c.id,
@@ -213,7 +213,7 @@ def _set(connection: Connection, number: int, **values: Any) -> None:
 def _distinguish(connection: Connection, new: Iterable[str]) -> None:
     """Give new collectors a `first_name` of their own where a renamed collector had their name
     first. The names of deliveries are made from it, and must differ."""
-    for part in cut(new):
+    for part in chunks(new):
         had = select(collectors.c.first_name).where(collectors.c.first_name.in_(part))
         for row in connection.execute(
             select(collectors.c.id, collectors.c.name).where(
@@ -265,7 +265,7 @@ def _rows(connection: Connection, names: Iterable[str] | None) -> Iterator[RowMa
         declared = _HISTORIES.where(collectors.c.retired_at.is_(None)).order_by(collectors.c.name)
         yield from connection.execute(declared).mappings()
         return
-    for part in cut(names):
+    for part in chunks(names):
         yield from connection.execute(_HISTORIES.where(collectors.c.name.in_(part))).mappings()
 
 

@@ -28,7 +28,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from reconciler.ledger.database_errors import refused
+from reconciler.ledger.database_errors import without_password
 from reconciler.model.errors import LedgerUnavailable
 
 WRITES = "reconciler_writes"
@@ -148,7 +148,7 @@ def engine(url: URL, *, writable: bool = True, foreign_keys: bool = True) -> Eng
     """
     if url.get_backend_name() != "sqlite":
         raise LedgerUnavailable(
-            f"{refused(url)}: this version keeps its ledger in SQLite only; "
+            f"{without_password(url)}: this version keeps its ledger in SQLite only; "
             "use --state sqlite:////path/to/ledger.sqlite3"
         )
     return _sqlite(file(url), writable, foreign_keys)
@@ -158,7 +158,7 @@ def file(url: URL) -> Path:
     """Return the database's file. Raises LedgerUnavailable where the URL names none."""
     if not url.database or url.database == ":memory:":
         raise LedgerUnavailable(
-            f"{refused(url)}: the ledger must be a file; "
+            f"{without_password(url)}: the ledger must be a file; "
             "use --state sqlite:////path/to/ledger.sqlite3"
         )
     return Path(url.database).absolute()

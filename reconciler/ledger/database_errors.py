@@ -50,7 +50,7 @@ class LedgerAbsent(LedgerUnavailable):
 
 
 @contextmanager
-def plainly(ledger: str) -> Iterator[None]:
+def translated_errors(ledger: str) -> Iterator[None]:
     """Raise LedgerUnavailable for errors of the database inside. `ledger` names it in the text.
 
     A value that the database cannot hold is not the database's fault: ValueError.
@@ -71,7 +71,7 @@ def plainly(ledger: str) -> Iterator[None]:
         raise LedgerUnavailable(f"the ledger {ledger} {sentence} ({_cause(error)})") from error
 
 
-def refused(url: URL) -> str:
+def without_password(url: URL) -> str:
     """Return the ledger's URL without its password."""
     return url.render_as_string(hide_password=True)
 

@@ -72,7 +72,9 @@ class FolderRecords(Transactions):
 
     def folder_id(self, connection: Connection, collector: str, folder: Folder) -> int:
         """Return the folder's row id; insert the row where the folder is new."""
-        folder_id: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
+        folder_id: int | None = connection.execute(
+            FOLDER, folder_parameters(collector, folder)
+        ).scalar()
         if folder_id is not None:
             return folder_id
         found = connection.execute(
@@ -104,7 +106,7 @@ def known_folders(connection: Connection, collector: str) -> dict[int, Folder]:
     }
 
 
-def named(collector: str, folder: Folder) -> dict[str, Any]:
+def folder_parameters(collector: str, folder: Folder) -> dict[str, Any]:
     """Return the parameters of `FOLDER`."""
     account = folder.account
     return {
@@ -131,7 +133,7 @@ def _account(connection: Connection, account: Account) -> int:
     return found
 
 
-def cut(values: Iterable[T]) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """Cut values into lists that are short enough for one statement."""
     rest = iter(values)
     while part := list(islice(rest, _AT_ONCE)):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from reconciler.ledger.folder_records import cut
+from reconciler.ledger.folder_records import chunks
 from reconciler.ledger.tables import collectors, deliveries, folders, messages
 from reconciler.ledger.transactions import Transactions
 
@@ -66,7 +66,7 @@ class LedgerAudit(Transactions):
         """Return those of these names that copies in the ledger have."""
         found: set[str] = set()
         with self.reading() as connection:
-            for part in cut(names):
+            for part in chunks(names):
                 found.update(
                     connection.execute(
                         select(deliveries.c.name).where(deliveries.c.name.in_(part))

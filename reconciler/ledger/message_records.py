@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from reconciler.ledger.column_types import COUNTED, State, code, microseconds, octets
 from reconciler.ledger.database_dialects import ManyRows, Row, upsert
-from reconciler.ledger.folder_records import FOLDER, FolderRecords, cut, named
+from reconciler.ledger.folder_records import FOLDER, FolderRecords, chunks, folder_parameters
 from reconciler.ledger.recorded_messages import RecordedMessages
 from reconciler.ledger.tables import collectors, deliveries, messages
 from reconciler.model.messages import Folder
@@ -64,7 +64,9 @@ class MessageRecords(FolderRecords):
         """Return the messages recorded for exactly this account, folder and validity in the current
         epoch."""
         with self.reading() as connection:
-            folder_id: int | None = connection.execute(FOLDER, named(collector, folder)).scalar()
+            folder_id: int | None = connection.execute(
+                FOLDER, folder_parameters(collector, folder)
+            ).scalar()
         return {} if folder_id is None else RecordedMessages(self.reading, folder_id)
 
     def record(
@@ -75,7 +77,7 @@ class MessageRecords(FolderRecords):
             return
         with self.writing() as connection:
             folder_id = self.folder_id(connection, collector, folder)
-            for part in cut(records):
+            for part in chunks(records):
                 more = _record(connection, folder_id, part, now)
                 connection.execute(_REMEMBER, {"collector": collector, "more": more})
 
@@ -84,8 +86,8 @@ class MessageRecords(FolderRecords):
     ) -> None:
         """Record that every occurrence of these keys is gone from the server."""
         with self.writing() as connection:
-            folder_id = connection.execute(FOLDER, named(collector, folder)).scalar()
-            for part in cut(keys):
+            folder_id = connection.execute(FOLDER, folder_parameters(collector, folder)).scalar()
+            for part in chunks(keys):
                 connection.execute(_GONE, {"in_folder": folder_id, "keys": part, "now": now})
             connection.execute(_REMEMBER, {"collector": collector, "more": 0})
 

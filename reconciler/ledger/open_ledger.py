@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from reconciler.disk import sync_names
 from reconciler.ledger import database_dialects
 from reconciler.ledger.collector_records import CollectorRecords
-from reconciler.ledger.database_errors import LedgerAbsent, plainly, refused
+from reconciler.ledger.database_errors import LedgerAbsent, translated_errors, without_password
 from reconciler.ledger.last_good_records import LastGoodRecords
 from reconciler.ledger.lease import Lease
 from reconciler.ledger.ledger_audit import LedgerAudit
@@ -49,14 +49,14 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     (0700). An older one is updated. Without `create` it is opened for reading. Raises LedgerAbsent
     where there is none, and LedgerUnavailable where it cannot be used.
     """
-    with plainly("at the URL of --state"):
+    with translated_errors("at the URL of --state"):
         where = make_url(url)
     title = (
         str(database_dialects.file(where))
         if where.get_backend_name() == "sqlite"
-        else refused(where)
+        else without_password(where)
     )
-    with plainly(title):
+    with translated_errors(title):
         if where.get_backend_name() == "sqlite":
             _ensure_file(where, title, create)
         engine = database_dialects.engine(where, writable=create)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from reconciler.ledger.folder_records import FolderRecords, cut, known_folders
+from reconciler.ledger.folder_records import FolderRecords, chunks, known_folders
 from reconciler.ledger.tables import collectors, deliveries, messages
 from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Orphan
@@ -111,7 +111,7 @@ class OrphanedMessages(FolderRecords):
             others = _others(connection, collector, folders)
             return [
                 orphan
-                for part in cut(set(headers))
+                for part in chunks(set(headers))
                 for orphan in _orphans(connection, others, part, content)
             ]
 
@@ -144,7 +144,7 @@ class OrphanedMessages(FolderRecords):
         """
         with self.writing() as connection:
             folder_id = self.folder_id(connection, collector, folder)
-            for part in cut(adoptions):
+            for part in chunks(adoptions):
                 wanted = {"in_folder": folder_id, "keys": [adoption.key for adoption in part]}
                 connection.execute(_MAKE_ROOM, wanted)
                 taken: dict[str, int] = {}
@@ -194,7 +194,7 @@ def _counted(
 ) -> dict[str, int]:
     """Return how many messages in the folders `where` have each of these headers."""
     found: dict[str, int] = {}
-    for part in cut(set(headers)) if where else ():
+    for part in chunks(set(headers)) if where else ():
         wanted = {"in_folders": where, "headers": part}
         found.update(connection.execute(statement, wanted).all())
     return found
@@ -210,7 +210,7 @@ def _orphans(
     }
     rows = connection.execute(_EQUAL if content else _FOUND, wanted).all() if others else []
     served: dict[int, set[str]] = {}
-    for part in cut(row.id for row in rows if row.state is not MessageState.COLLECTED):
+    for part in chunks(row.id for row in rows if row.state is not MessageState.COLLECTED):
         for number, recipient in connection.execute(_DELIVERED, {"ids": part}):
             served.setdefault(number, set()).add(recipient)
     return [

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from reconciler.ledger.column_types import code
-from reconciler.ledger.folder_records import cut
+from reconciler.ledger.folder_records import chunks
 from reconciler.ledger.tables import NOTABLE, deliveries, messages
 from reconciler.model.interfaces import Entries
 from reconciler.model.outcomes import Entry, MessageState
@@ -254,7 +254,7 @@ def _entries_of_keys(connection: Connection, folder_id: int, keys: Sequence[str]
     collected.sort(key=_occurrence)
     notable: list[Notable] = []
     delivered: dict[int, frozenset[str]] = {}
-    for part in cut(others):
+    for part in chunks(others):
         notable.extend(Notable._make(row) for row in connection.execute(_THESE, {"ids": part}))
         delivered |= _recipients(
             (id_, to) for id_, to in connection.execute(_DELIVERED_OF_THESE, {"ids": part})
@@ -264,7 +264,7 @@ def _entries_of_keys(connection: Connection, folder_id: int, keys: Sequence[str]
 
 
 def _rows(connection: Connection, folder_id: int, keys: Sequence[str]) -> Iterator[Sequence[Any]]:
-    for part in cut(keys):
+    for part in chunks(keys):
         count = next(size for size in _AT_ONCE if len(part) <= size)
         values = (folder_id, *part, *[part[-1]] * (count - len(part)))
         yield from connection.exec_driver_sql(_found(connection, count), values).all()

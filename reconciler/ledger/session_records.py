@@ -24,7 +24,7 @@ from sqlalchemy import (
 from reconciler.ledger.column_types import microseconds
 from reconciler.ledger.tables import accounts, collectors, folders, messages, sessions
 from reconciler.ledger.transactions import Transactions
-from reconciler.model.history import KEPT, AccountState, Alert, CollectedThen
+from reconciler.model.history import KEPT, AccountState, Alert, CollectedCount
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 KEPT_SESSIONS = 100
@@ -44,7 +44,7 @@ class SessionRecords(Transactions):
     def record_session(self, collector: str, report: SessionReport) -> None:
         """Record a session's report, and add it to the collector's totals, in one commit."""
         totals = collectors.c
-        with self.noting() as connection:
+        with self.writing_unsynced() as connection:
             found = connection.execute(
                 update(collectors)
                 .where(totals.name == collector)
@@ -79,11 +79,11 @@ class SessionRecords(Transactions):
                 ).mappings()
             ]
 
-    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedCount]:
         """Return what the sessions that ended then collected. Those without mail are left out."""
         with self.reading() as connection:
             return [
-                CollectedThen(row.name, row.finished_at, row.collected)
+                CollectedCount(row.name, row.finished_at, row.collected)
                 for row in connection.execute(
                     select(collectors.c.name, sessions.c.finished_at, sessions.c.collected)
                     .join(collectors, collectors.c.id == sessions.c.collector_id)
@@ -102,7 +102,7 @@ class SessionRecords(Transactions):
 
     def keep_alerts(self, collector: str, alerts: Sequence[Alert]) -> None:
         kept = [{"text": alert.text, "at": alert.at.isoformat()} for alert in alerts]
-        with self.noting() as connection:
+        with self.writing_unsynced() as connection:
             connection.execute(
                 update(collectors).where(collectors.c.name == collector).values(alerts=kept)
             )
@@ -132,7 +132,7 @@ class SessionRecords(Transactions):
             "skipped": dict(state.skipped),
             "parked": state.parked,
         }
-        with self.noting() as connection:
+        with self.writing_unsynced() as connection:
             connection.execute(
                 update(collectors)
                 .where(collectors.c.name == collector, collectors.c.epoch == epoch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from reconciler.ledger.database_dialects import NOTES, WRITES
-from reconciler.ledger.database_errors import plainly
+from reconciler.ledger.database_errors import translated_errors
 from reconciler.model.errors import LedgerUnavailable
 
 
@@ -33,7 +33,7 @@ class Transactions:
     def reading(self) -> Iterator[Connection]:
         """Begin a transaction that sees one state of the ledger throughout."""
         self._require_there()
-        with plainly(self._title), self._engine.begin() as connection:
+        with translated_errors(self._title), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -41,12 +41,12 @@ class Transactions:
         """Begin a transaction that is durable when the block ends. It waits for our own threads
         without limit, for other programs up to `LOCK_WAIT`."""
         self._require_there()
-        with plainly(self._title), self._one_writer, self._writer.begin() as connection:
+        with translated_errors(self._title), self._one_writer, self._writer.begin() as connection:
             self._require_held(connection)
             yield connection
 
     @contextmanager
-    def noting(self) -> Iterator[Connection]:
+    def writing_unsynced(self) -> Iterator[Connection]:
         """Begin a transaction that does not wait for the disk.
 
         A power cut may take it back, until a later transaction of `writing` has made the ledger
@@ -54,7 +54,7 @@ class Transactions:
         that a session that finds no mail need not wait.
         """
         self._require_there()
-        with plainly(self._title), self._one_writer, self._noter.begin() as connection:
+        with translated_errors(self._title), self._one_writer, self._noter.begin() as connection:
             self._require_held(connection)
             yield connection
 
@@ -99,7 +99,7 @@ class Transactions:
 
     def close(self) -> None:
         """Close all connections. The ledger cannot be used afterwards."""
-        with plainly(self._title):
+        with translated_errors(self._title):
             self._engine.dispose()
 
     def unknown(self, collector: str) -> LedgerUnavailable:

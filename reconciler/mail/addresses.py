@@ -64,7 +64,7 @@ def parse(text: str) -> Address | None:
     return Address(unicodedata.normalize("NFC", local), domain) if at else None
 
 
-def comparable(local: str) -> str:
+def comparison_form(local: str) -> str:
     """Return a form that is equal for local parts of the same mailbox: NFC with case folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
 

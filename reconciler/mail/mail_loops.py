@@ -9,7 +9,7 @@ HOPS = 100
 """Received fields of a message; RFC 5321, section 6.3, allows at least 100."""
 
 
-def loops(head: bytes, key: str) -> str | None:
+def loop_reason(head: bytes, key: str) -> str | None:
     """Return why a message is in a loop; None where it is not.
 
     `key` is the collector's own (`model.collector_id`).

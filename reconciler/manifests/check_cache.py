@@ -24,7 +24,7 @@ from reconciler.manifests import manifest_files
 from reconciler.manifests.checks.duplicate_accounts import Mailbox
 from reconciler.manifests.diagnostics import Diagnostic, Position, Severity
 from reconciler.manifests.manifest_summary import ManifestSummary
-from reconciler.manifests.parallel_parsing import program
+from reconciler.manifests.parallel_parsing import program_digest
 
 _UNUSED = 30 * 86400
 """Seconds after which an unused cache file is removed."""
@@ -80,7 +80,7 @@ class CheckCache:
 
     def __init__(self, file: Path | None, about: str) -> None:
         self._file = file
-        self._version = f"{program()} {about}"
+        self._version = f"{program_digest()} {about}"
         self._old = self._read()
         """Rows of the cache file. A row is removed once it is used, so that no result is in
         memory twice."""

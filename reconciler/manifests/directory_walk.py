@@ -41,34 +41,34 @@ class Refusal(Struct, frozen=True):
     message: str
 
 
-class Oddities(Struct, frozen=True):
+class SpecialPaths(Struct, frozen=True):
     """The special paths of a walk.
 
-    `refused` paths are not read. `abroad` are directories outside of `root` that a link leads to.
+    `refused` paths are not read. `outside` are directories outside of `root` that a link leads to.
     `root` is a path without links.
     """
 
     root: str
     refused: Mapping[str, Refusal] = field(default_factory=dict)
-    abroad: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
 
     @classmethod
-    def beside(cls, path: Path) -> Oddities:
+    def beside(cls, path: Path) -> SpecialPaths:
         """Return the value for a file that the user named: its directory counts as the root."""
         return cls(os.path.realpath(path.parent))
 
-    def is_abroad(self, path: Path) -> bool:
+    def leads_outside(self, path: Path) -> bool:
         """Return whether a link leads from this path out of the root."""
         text = str(path)
-        if self.abroad and any(text.startswith(f"{place}/") for place in self.abroad):
+        if self.outside and any(text.startswith(f"{place}/") for place in self.outside):
             return True
         if not os.path.islink(text):  # noqa: PTH114  # never raises
             return False
         return not _is_within(os.path.realpath(text), self.root)
 
-    def is_odd(self, path: Path) -> bool:
+    def is_special(self, path: Path) -> bool:
         """Return whether the result for this path depends on more than the file's content."""
-        return str(path) in self.refused or self.is_abroad(path)
+        return str(path) in self.refused or self.leads_outside(path)
 
     def require_allowed(self, path: Path) -> None:
         """Raise `Unreadable` if the path is refused."""
@@ -85,12 +85,12 @@ class Walk(Struct, frozen=True):
     the files that are symbolic links.
 
     `files` also has paths that are no regular files in spite of their name, and directories that
-    cannot be entered. Their diagnostics come from `oddities` or from reading them.
+    cannot be entered. Their diagnostics come from `special_paths` or from reading them.
     """
 
     files: list[Path]
     entered: frozenset[Identity]
-    oddities: Oddities
+    special_paths: SpecialPaths
     directories: frozenset[str]
     links: list[str]
 
@@ -99,7 +99,7 @@ class Walk(Struct, frozen=True):
         # paths are text here
         targets = (os.path.dirname(os.path.realpath(link)) for link in self.links)  # noqa: PTH120
         return self.directories.union(
-            target for target in targets if _is_within(target, self.oddities.root)
+            target for target in targets if _is_within(target, self.special_paths.root)
         )
 
 
@@ -122,7 +122,7 @@ def walk(root: Path) -> Walk:
     return Walk(
         sorted(walker.files),
         frozenset(walker.seen),
-        Oddities(walker.root, walker.refused, frozenset(walker.abroad)),
+        SpecialPaths(walker.root, walker.refused, frozenset(walker.outside)),
         frozenset({str(root), *walker.directories}),
         walker.links,
     )
@@ -152,7 +152,7 @@ class _Walker:
         self.directories: set[str] = set()
         self.links: list[str] = []
         self.refused: dict[str, Refusal] = {}
-        self.abroad: set[str] = set()
+        self.outside: set[str] = set()
         self.left = left
         self._all_or_nothing = all_or_nothing
 
@@ -261,7 +261,7 @@ class _Walker:
         self.directories |= {entry.path, *walker.directories}
         self.links += walker.links
         self.refused |= walker.refused
-        self.abroad |= {entry.path, *walker.abroad}
+        self.outside |= {entry.path, *walker.outside}
         return []
 
 

@@ -26,12 +26,16 @@ from reconciler.manifests.diagnostics import (
     dotted,
     in_order,
 )
-from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.directory_walk import SpecialPaths
 from reconciler.manifests.manifest_summary import ManifestSummary, Summarised
-from reconciler.manifests.templates.template_index import Template, Templates, misplaced
-from reconciler.manifests.templates.template_reading import Reading, reading
+from reconciler.manifests.templates.template_index import (
+    Template,
+    Templates,
+    misplaced_placeholders,
+)
+from reconciler.manifests.templates.template_reading import PreparedDocument, prepare_document
 from reconciler.manifests.yaml import document_reader
-from reconciler.manifests.yaml.document_nodes import Document, Unusable
+from reconciler.manifests.yaml.document_nodes import Document, UnusableDocument
 from reconciler.model.harmless_text import escape_unprintable
 from reconciler.model.manifest_policy import allowed
 from reconciler.model.spec import Manifest, ManifestModel
@@ -106,7 +110,7 @@ def parse(
         )
     except Exception as defect:  # noqa: BLE001
         # An internal error must not affect other files.
-        return defective(file, defect)
+        return result_of_defect(file, defect)
 
 
 def _parse(data: bytes, file: str, templates: Templates, allow_inline_secrets: bool) -> ParsedFile:
@@ -158,20 +162,20 @@ def load(
     templates: Templates | None = None,
     *,
     allow_inline_secrets: bool = False,
-    oddities: Oddities | None = None,
+    special_paths: SpecialPaths | None = None,
 ) -> ParsedFile:
     """Read and parse a file. An unreadable file has a diagnostic and is not `complete`.
 
-    `oddities` are those of the walk that found the file.
+    `special_paths` are those of the walk that found the file.
     """
-    oddities = oddities or Oddities.beside(path)
+    special_paths = special_paths or SpecialPaths.beside(path)
     try:
-        oddities.require_allowed(path)
+        special_paths.require_allowed(path)
         data = manifest_files.read(path)
     except manifest_files.Unreadable as error:
         return unreadable(path, error)
     parsed = parse(data, str(path), templates, allow_inline_secrets=allow_inline_secrets)
-    return unquoted(parsed) if oddities.is_abroad(path) else parsed
+    return without_quotations(parsed) if special_paths.leads_outside(path) else parsed
 
 
 def unreadable(path: Path, error: manifest_files.Unreadable) -> ParsedFile:
@@ -179,7 +183,7 @@ def unreadable(path: Path, error: manifest_files.Unreadable) -> ParsedFile:
     return _nothing(manifest_files.displayed(path), error.rule, str(error))
 
 
-def defective(file: str, defect: Exception) -> ParsedFile:
+def result_of_defect(file: str, defect: Exception) -> ParsedFile:
     """Return the result for a file whose parsing raised an internal error."""
     return _nothing(
         file,
@@ -189,7 +193,7 @@ def defective(file: str, defect: Exception) -> ParsedFile:
     )
 
 
-def unquoted(parsed: ParsedFile) -> ParsedFile:
+def without_quotations(parsed: ParsedFile) -> ParsedFile:
     """Return the result for a file that a link outside of the directory leads to.
 
     The author of the link may lack the permission to read the file. So a file without a manifest
@@ -208,11 +212,13 @@ def unquoted(parsed: ParsedFile) -> ParsedFile:
 def _nothing(file: str, rule: str, message: str) -> ParsedFile:
     """Return the result for a file with one diagnostic and no known manifests."""
     return ParsedFile(
-        file=file, diagnostics=(_unusable(Unusable(START, rule, message), file),), complete=False
+        file=file,
+        diagnostics=(_unusable(UnusableDocument(START, rule, message), file),),
+        complete=False,
     )
 
 
-def _unusable(error: Unusable, file: str) -> Diagnostic:
+def _unusable(error: UnusableDocument, file: str) -> Diagnostic:
     return Diagnostic(
         file,
         error.position.line,
@@ -244,7 +250,7 @@ class _Parsed(Struct, frozen=True):
         *,
         explain: bool,
     ) -> _Parsed:
-        read = reading(found, file, templates)
+        read = prepare_document(found, file, templates)
         manifest, refused = model_check.check_model(
             read.document, read.model, read.value, explain=explain
         )
@@ -259,7 +265,7 @@ class _Parsed(Struct, frozen=True):
             *_disallowed(fields, file),
         ]
         if fields.text("kind") == "Template":
-            findings += misplaced(found.root.value.get("spec"))
+            findings += misplaced_placeholders(found.root.value.get("spec"))
         located = [*found.findings, *read.located(findings)]
         diagnostics = tuple(_diagnostic(finding, position, file) for position, finding in located)
         error = next((one for one in in_order(diagnostics) if one.is_error), None)
@@ -293,7 +299,7 @@ def _disallowed(fields: Fields, file: str) -> Iterator[Finding]:
 
 
 def _loaded(
-    called: ManifestSummary | None, valid: ManifestModel | None, read: Reading
+    called: ManifestSummary | None, valid: ManifestModel | None, read: PreparedDocument
 ) -> Loaded | None:
     if called is None or valid is None or read.partial:
         return None

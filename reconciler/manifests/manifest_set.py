@@ -16,10 +16,10 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct, field
 
-from reconciler.manifests.directory_walk import Oddities
-from reconciler.manifests.loading import ParsedFile, parse, unquoted, unreadable
+from reconciler.manifests.directory_walk import SpecialPaths
+from reconciler.manifests.loading import ParsedFile, parse, unreadable, without_quotations
 from reconciler.manifests.manifest_files import Signature, Unreadable, read
-from reconciler.manifests.parallel_parsing import spread
+from reconciler.manifests.parallel_parsing import map_parallel
 from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.model.manifest_policy import Allowed, allowed, enforce
 
@@ -32,14 +32,14 @@ Keep = Callable[[ParsedFile], R]
 class Content(Struct, frozen=True):
     """A file's bytes before parsing.
 
-    `abroad` is true for a file read through a link that leads out of the directory. `digest` is the
+    `outside`: the file was read through a link that leads out of the directory. `digest` is the
     SHA-256, or empty if it is not needed.
     """
 
     data: bytes
     signature: Signature | None = None
     digest: bytes = b""
-    abroad: bool = False
+    outside: bool = False
 
 
 class FileRecord(Struct, Generic[R]):
@@ -57,7 +57,7 @@ class FileRecord(Struct, Generic[R]):
     stamps: Mapping[str, str] = field(default_factory=dict)
     alone: ParsedFile | None = None
     data: bytes | None = None
-    abroad: bool = False
+    outside: bool = False
 
 
 class ManifestSet(Generic[R]):
@@ -82,15 +82,17 @@ class ManifestSet(Generic[R]):
         """Return the kept part of each file, in the files' order."""
         return [record.result for record in self.records.values()]
 
-    def read(self, path: Path, oddities: Oddities | None = None) -> FileRecord[R] | Content:
+    def read(
+        self, path: Path, special_paths: SpecialPaths | None = None
+    ) -> FileRecord[R] | Content:
         """Return a file's content, or a record for an unreadable file.
 
-        `oddities` are those of the walk that found it, or None for a file that the user named.
+        `special_paths` are those of the walk that found it, or None for a file that the user named.
         """
-        oddities = oddities or Oddities.beside(path)
+        special_paths = special_paths or SpecialPaths.beside(path)
         try:
-            oddities.require_allowed(path)
-            return Content(read(path), abroad=oddities.is_abroad(path))
+            special_paths.require_allowed(path)
+            return Content(read(path), outside=special_paths.leads_outside(path))
         except Unreadable as error:
             return self.unreadable(path, error)
 
@@ -137,7 +139,7 @@ class ManifestSet(Generic[R]):
                 one.stamps,
                 one.alone,
                 one.data,
-                one.abroad,
+                one.outside,
             )
             for name, one in self.records.items()
         }
@@ -154,7 +156,7 @@ class ManifestSet(Generic[R]):
         content of such a file if the record does not have it.
         """
         alone = self._holding_templates(found)
-        templates = gathered(alone.values(), whole=self._whole)
+        templates = gather_templates(alone.values(), whole=self._whole)
         moved = templates != self._templates
         contents: dict[str, Content] = {}
         records: dict[str, FileRecord[R]] = {}
@@ -189,7 +191,7 @@ class ManifestSet(Generic[R]):
         parsed = dict(
             zip(
                 contents,
-                spread(_parse_alone, list(contents.items()), (self._inline, allowed())),
+                map_parallel(_parse_alone, list(contents.items()), (self._inline, allowed())),
                 strict=True,
             )
         )
@@ -209,7 +211,7 @@ class ManifestSet(Generic[R]):
             if name in alone and not alone[name].uses
         }
         waiting = {name: one for name, one in contents.items() if name not in done}
-        parsed = spread(
+        parsed = map_parallel(
             _parse_some, list(waiting.items()), (self._keep, templates, self._inline, allowed())
         )
         return {**done, **dict(zip(waiting, parsed, strict=True))}
@@ -229,7 +231,7 @@ class ManifestSet(Generic[R]):
             templates.stamps(uses),
             alone,
             content.data if uses else None,
-            content.abroad,
+            content.outside,
         )
 
 
@@ -238,15 +240,15 @@ def load_set(
     *,
     whole: bool = True,
     allow_inline_secrets: bool = False,
-    oddities: Oddities | None = None,
+    special_paths: SpecialPaths | None = None,
 ) -> ManifestSet[ParsedFile]:
     """Read and parse these files, which may use each other's templates. An unreadable file has a
-    diagnostic. `oddities` are those of the walk that found the files."""
-    manifests = ManifestSet(everything, whole=whole, allow_inline_secrets=allow_inline_secrets)
-    return manifests.refresh({str(path): manifests.read(path, oddities) for path in paths})
+    diagnostic. `special_paths` are those of the walk that found the files."""
+    manifests = ManifestSet(keep_all, whole=whole, allow_inline_secrets=allow_inline_secrets)
+    return manifests.refresh({str(path): manifests.read(path, special_paths) for path in paths})
 
 
-def everything(parsed: ParsedFile) -> ParsedFile:
+def keep_all(parsed: ParsedFile) -> ParsedFile:
     """Return the whole of a parsed file, for a set that keeps that."""
     return parsed
 
@@ -254,10 +256,10 @@ def everything(parsed: ParsedFile) -> ParsedFile:
 def _content(record: FileRecord[R]) -> Content | None:
     if record.data is None:
         return None
-    return Content(record.data, record.signature, record.digest, record.abroad)
+    return Content(record.data, record.signature, record.digest, record.outside)
 
 
-def gathered(files: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
+def gather_templates(files: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
     """Return the templates of these files. `whole` means that there are no others."""
     every = list(files)
     doubtful = next((file.file for file in every if not file.complete), "")
@@ -268,7 +270,7 @@ def gathered(files: Iterable[ParsedFile], *, whole: bool = True) -> Templates:
 
 def _parsed(name: str, content: Content, templates: Templates, inline: bool) -> ParsedFile:
     found = parse(content.data, name, templates, allow_inline_secrets=inline)
-    return unquoted(found) if content.abroad else found
+    return without_quotations(found) if content.outside else found
 
 
 def _parse_alone(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.manifests.check_cache import CachedCheck, CheckCache
 from reconciler.manifests.diagnostics import Diagnostic
-from reconciler.manifests.directory_walk import Oddities
+from reconciler.manifests.directory_walk import SpecialPaths
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
 from reconciler.manifests.manifest_summary import ManifestSummary
@@ -41,17 +41,19 @@ def check_files(
     whole: bool = True,
     allow_inline_secrets: bool = False,
     kept: Path | None = None,
-    oddities: Mapping[Path, Oddities] | None = None,
+    special_paths: Mapping[Path, SpecialPaths] | None = None,
     given: Mapping[Path, bytes] | None = None,
 ) -> list[CheckedFile]:
     """Check the files and return the results in the same order.
 
     - `whole`: a template that is in none of the files does not exist.
     - `kept`: the path of the cache, which is used only for many files.
-    - `oddities`: those of the walk that found a path; none for a path that the user named.
+    - `special_paths`: those of the walk that found a path; none for a path that the user named.
     - `given`: contents that can be read only once, such as standard input.
     """
-    found_by = {path: (oddities or {}).get(path) or Oddities.beside(path) for path in paths}
+    found_by = {
+        path: (special_paths or {}).get(path) or SpecialPaths.beside(path) for path in paths
+    }
     manifests = ManifestSet(_checked_file, whole=whole, allow_inline_secrets=allow_inline_secrets)
 
     def content(path: Path) -> FileRecord[CheckedFile] | Content:
@@ -64,7 +66,7 @@ def check_files(
     cache = CheckCache(kept, f"inline secrets: {allow_inline_secrets}, policy: {allowed()}")
     found: dict[str, FileRecord[CheckedFile] | Content] = {}
     for path in paths:
-        known = None if found_by[path].is_odd(path) else cache.find(path)
+        known = None if found_by[path].is_special(path) else cache.find(path)
         found[str(path)] = content(path) if known is None else _known(path, known)
     cached = {name: one for name, one in found.items() if isinstance(one, FileRecord)}
     after = manifests.refresh(found, lambda name: content(Path(name)))

@@ -40,7 +40,7 @@ Work = Callable[[Sequence[T], C], list[R]]
 argument is common to all calls."""
 
 
-def spread(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
+def map_parallel(work: Work[T, C, R], items: Sequence[T], common: C) -> list[R]:
     """Return the results for all items, in their order. Raises what `work` raises."""
     processes = min(len(os.sched_getaffinity(0)), MOST)
     if len(items) < MANY or processes < 2:
@@ -83,7 +83,7 @@ def _feed_one(
             start_new_session=True,  # so that Ctrl-C reaches this process only
         ) as process,
     ):
-        _send(process.stdin, program())
+        _send(process.stdin, program_digest())
         _send(process.stdin, (work, common))
         while True:
             number, part = waiting.popleft()
@@ -114,7 +114,7 @@ def _collecting_nothing() -> Iterator[None]:
 
 
 @functools.cache
-def program() -> str:
+def program_digest() -> str:
     """Return a digest that changes with every change of this program's files."""
     package = Path(__file__).parents[1]
     stamps = [
@@ -131,7 +131,7 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     with suppress(EOFError, BrokenPipeError):
-        if _take(source) == program():  # else another version was installed
+        if _take(source) == program_digest():  # else another version was installed
             work, common = _take(source)
             gc.freeze()  # exclude imported modules from later collections
             while True:

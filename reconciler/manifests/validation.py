@@ -13,7 +13,7 @@ from msgspec import Struct
 from reconciler.manifests.check_cache import place
 from reconciler.manifests.checks.cross_file_checks import check_across_files
 from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
-from reconciler.manifests.directory_walk import DirectoryVanished, Oddities, walk
+from reconciler.manifests.directory_walk import DirectoryVanished, SpecialPaths, walk
 from reconciler.manifests.manifest_files import LARGEST, displayed
 from reconciler.manifests.parallel_check import check_files
 from reconciler.model.manifest_policy import allowed, require_apart
@@ -77,7 +77,7 @@ def validate(
         whole=whole,
         allow_inline_secrets=allow_inline_secrets,
         kept=place(chosen),
-        oddities=found_by,
+        special_paths=found_by,
         given=given,
     )
     together = check_across_files(judged, whole=whole)
@@ -118,7 +118,7 @@ def _given(path: Path, standard_input: Callable[[], bytes]) -> bytes:
     return data
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, SpecialPaths]]:
     """Yield each file with the oddities of the walk that found it."""
     for path in paths:
         if path.is_dir():
@@ -126,8 +126,8 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Oddities]]:
                 found = walk(path)
             except DirectoryVanished as error:
                 raise NoSuchPath(str(error)) from error
-            yield from ((file, found.oddities) for file in found.files)
+            yield from ((file, found.special_paths) for file in found.files)
         elif os.path.lexists(path) or path == STANDARD_INPUT:
-            yield path, Oddities.beside(path)
+            yield path, SpecialPaths.beside(path)
         else:
             raise NoSuchPath(f"{displayed(path)}: no such file or directory")

@@ -49,7 +49,7 @@ class Retry(Struct, frozen=True):
     asked: float | None = None
 
 
-class CollectedThen(Struct, frozen=True):
+class CollectedCount(Struct, frozen=True):
     """What a session of a collector had collected when it ended."""
 
     name: str

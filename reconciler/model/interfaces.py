@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from reconciler.model.history import (
     AccountState,
     Alert,
-    CollectedThen,
+    CollectedCount,
     DeclaredCollector,
     Declaring,
     FailedMessage,
@@ -343,7 +343,7 @@ class Registry(Protocol):
     def sessions(self, name: str, limit: int = 20) -> Sequence[SessionReport]:
         """Return the last sessions, newest first."""
 
-    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedCount]:
         """Return what the sessions that ended then collected, as far as they are kept."""
 
     def parked(self, name: str, limit: int = 1000) -> Sequence[ParkedMessage]:

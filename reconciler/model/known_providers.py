@@ -961,12 +961,12 @@ _ALSO = {
 """Other names of providers, with letters and digits only."""
 
 
-def named(name: str) -> Provider | None:
+def provider_named(name: str) -> Provider | None:
     """Return the provider with this value of `source.provider`, or None."""
     return _BY_NAME.get(name)
 
 
-def meant(text: str) -> Provider | None:
+def guess_provider(text: str) -> Provider | None:
     """Return the provider that a person means, or None.
 
     The text may be its name in any spelling, another name, a mail address or a domain.
@@ -981,13 +981,13 @@ def meant(text: str) -> Provider | None:
         }:
             return provider
     return (
-        named(_ALSO.get(plain, ""))
+        provider_named(_ALSO.get(plain, ""))
         or _BY_DOMAIN.get(domain)
-        or (of_host(domain) if "." in domain else None)
+        or (provider_of_host(domain) if "." in domain else None)
     )
 
 
-def of_host(host: str) -> Provider | None:
+def provider_of_host(host: str) -> Provider | None:
     """Return the provider of a server, judging by the host's name, or None."""
     domain = host.lower().rstrip(".")
     while domain:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from reconciler.model.domains import is_loopback
-from reconciler.model.known_providers import NAMES, named, of_host
+from reconciler.model.known_providers import NAMES, provider_named, provider_of_host
 
 LOOPBACK, PRIVATE, OTHER = "loopback", "private", "other"
 CLASSES = (*NAMES, LOOPBACK, PRIVATE, OTHER)
@@ -21,7 +21,7 @@ def provider_class(host: str, declared: str | None = None) -> str:
 
     `declared` is `source.provider`.
     """
-    provider = named(declared or "") or of_host(host)
+    provider = provider_named(declared or "") or provider_of_host(host)
     if provider is not None:
         return provider.name
     if is_loopback(host):

@@ -155,7 +155,7 @@ class OAuth2(ManifestModel):
 
 
 def _of_a_provider(name: str) -> str:
-    if known_providers.named(name) is None:
+    if known_providers.provider_named(name) is None:
         raise ValueError(f"{name!r} is no provider that is known")
     return name
 
@@ -245,7 +245,7 @@ class SourceSpec(ManifestModel):
     def _preset(cls, data: Any) -> Any:
         """Fill in the provider's values for the fields that the manifest leaves out."""
         provider = (
-            known_providers.named(data["provider"])
+            known_providers.provider_named(data["provider"])
             if isinstance(data, dict) and isinstance(data.get("provider"), str)
             else None
         )

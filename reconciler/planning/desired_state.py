@@ -86,7 +86,7 @@ class DesiredCollector(Struct, frozen=True):
         return self.problem is None or self.problem.reason not in {NOT_SUPPORTED, RENAMING}
 
 
-class Invalid(Struct, frozen=True):
+class InvalidCollector(Struct, frozen=True):
     """A collector of which no version could run: it was never valid, or has no destination."""
 
     name: str
@@ -104,7 +104,7 @@ class Desired(Struct, frozen=True):
     """The desired state. `good` are the manifests in force: the last good ones of the next time."""
 
     collectors: Mapping[str, DesiredCollector]
-    invalid: Mapping[str, Invalid]
+    invalid: Mapping[str, InvalidCollector]
     good: Mapping[Key, Declaration]
     rerouting: bool = False
     """Mail would go to another default Destination than before, and does not yet."""
@@ -144,7 +144,7 @@ def desire(
         else:
             before = previous.get(name) if previous else None
             desired = with_destination(version, destinations, before)
-        if isinstance(desired, Invalid):
+        if isinstance(desired, InvalidCollector):
             invalid[name] = desired
         else:
             collectors[name] = desired
@@ -156,7 +156,7 @@ def desire(
 
 def with_destination(
     version: ChosenVersion, destinations: Destinations, previous: DesiredCollector | None
-) -> DesiredCollector | Invalid:
+) -> DesiredCollector | InvalidCollector:
     """Return the collector with the destination of its mail; `previous` itself, where nothing
     changed."""
     declared, problem = version.declaration, version.problem
@@ -166,7 +166,7 @@ def with_destination(
     chosen = destinations.choose(manifest.spec.destination, declared.name)
     if chosen.missing:
         problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
-        return Invalid(declared.name, problem, declared.file, declared.line)
+        return InvalidCollector(declared.name, problem, declared.file, declared.line)
     if previous is not None and _is_same(previous, version, chosen, effective.spec):
         return previous
     if problem is None and chosen.complaint:
@@ -217,7 +217,7 @@ def _origin(manifest: MailCollector) -> Origin | None:
 
 def _never_valid(
     observed: ObservedManifests, last_good: Mapping[Key, Declaration]
-) -> dict[str, Invalid]:
+) -> dict[str, InvalidCollector]:
     """Return the broken collectors of which no version was ever good, by name."""
     valid = {found.name for found in observed.declarations if found.kind == "MailCollector"}
     return {
@@ -229,9 +229,9 @@ def _never_valid(
     }
 
 
-def _invalid(broken: BrokenManifest) -> Invalid:
+def _invalid(broken: BrokenManifest) -> InvalidCollector:
     problem = CollectorProblem(INVALID, broken.message)
-    return Invalid(broken.name, problem, broken.file, broken.line)
+    return InvalidCollector(broken.name, problem, broken.file, broken.line)
 
 
 def _let_renamed_wait(

@@ -13,7 +13,7 @@ from reconciler.model.spec import SourceSpec
 from reconciler.planning.desired_state import DesiredCollector
 
 
-class Change(Struct, frozen=True):
+class FieldChange(Struct, frozen=True):
     """A field that differs, with its values in the effective specs, where paths are absolute.
     None: the field is missing. A secret in the manifest itself is hidden. The names of a
     Destination's fields begin with `destination.`."""
@@ -23,13 +23,13 @@ class Change(Struct, frozen=True):
     after: Any
 
 
-def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[Change, ...]:
+def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[FieldChange, ...]:
     """Return what differs, in the order of the manifest. Of a new collector: what its manifest says
     beyond the defaults."""
     old, new = _fields(before) if before else {}, _fields(after, defaults=before is not None)
     names = dict.fromkeys([*new, *old])
     return tuple(
-        Change(name, _shown(name, old.get(name)), _shown(name, new.get(name)))
+        FieldChange(name, _shown(name, old.get(name)), _shown(name, new.get(name)))
         for name in names
         if old.get(name) != new.get(name)
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.model.timestamps import moment
-from reconciler.planning.field_changes import Change
+from reconciler.planning.field_changes import FieldChange
 from reconciler.planning.reconcile_plan import Plan, Replace, Start, Step, Stop
 
 
@@ -34,7 +34,7 @@ def _step(step: Step, remembered: Mapping[str, int], until: datetime) -> dict[st
     }
 
 
-def fields_of(step: Step) -> tuple[Change, ...]:
+def fields_of(step: Step) -> tuple[FieldChange, ...]:
     """Return the fields that a step changes."""
     return step.changes if isinstance(step, Start | Replace) else ()
 

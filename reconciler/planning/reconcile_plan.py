@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from reconciler.planning.desired_state import Desired, DesiredCollector
-from reconciler.planning.field_changes import Change, changes, consequences
+from reconciler.planning.field_changes import FieldChange, changes, consequences
 from reconciler.planning.renames import Rename
 
 
@@ -19,7 +19,7 @@ class Start(Struct, frozen=True):
 
     name: str
     reason: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
     consequences: tuple[str, ...] = ()
 
 
@@ -29,7 +29,7 @@ class Replace(Struct, frozen=True):
 
     name: str
     reason: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
     consequences: tuple[str, ...] = ()
 
 

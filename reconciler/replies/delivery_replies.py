@@ -183,11 +183,11 @@ def refused_delivery(
     """
     # Imported here, as most sessions meet no refusal.
     from reconciler.replies.reply_meaning import normalised  # noqa: PLC0415
-    from reconciler.replies.requested_waits import asks, seconds_named  # noqa: PLC0415
+    from reconciler.replies.requested_waits import asks_to_wait, seconds_named  # noqa: PLC0415
 
     words = normalised(re.sub(r"\b[245]\.\d{1,3}\.\d{1,3}\b", " ", text))
     found = _of_code(enhanced.partition(".")[2]) or _of_words(words) or _CODES.get(code)
-    passing = 400 <= code < 500 and asks(words)
+    passing = 400 <= code < 500 and asks_to_wait(words)
     wait = seconds_named(words, now or datetime.now(UTC)) if passing or found in PASSING else None
     if found is None:
         return RefusedDelivery(Obstacle.LATER, wait) if wait is not None else None
@@ -217,9 +217,9 @@ def _of_words(words: str) -> Obstacle | None:
 
 
 def _row(words: str) -> tuple[str, Obstacle] | None:
-    from reconciler.replies.reply_meaning import says  # noqa: PLC0415  # as above
+    from reconciler.replies.reply_meaning import contains_parts  # noqa: PLC0415  # as above
 
-    return next((row for parts, row in _table() if says(words, parts)), None)
+    return next((row for parts, row in _table() if contains_parts(words, parts)), None)
 
 
 @functools.cache

@@ -17,8 +17,8 @@ from reconciler.model.errors import (
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.replies.reply_meaning import (
     Understanding,
+    concerns_address,
     named_wait,
-    speaks_of_address,
     understand,
 )
 
@@ -74,7 +74,7 @@ def refusal(
     error.of_address = found.meaning in {
         Meaning.THROTTLED,
         Meaning.CONNECTIONS,
-    } and speaks_of_address(text)
+    } and concerns_address(text)
     return error
 
 
@@ -86,7 +86,7 @@ def refused_login(
     Its advice says how to log in at the provider, where that is known. It is `Throttled` where
     `text`, the server's words, names a time to wait.
     """
-    whose = known_providers.named(provider) or known_providers.of_host(host)
+    whose = known_providers.provider_named(provider) or known_providers.provider_of_host(host)
     advice = (
         whose.advice.get(Meaning.WRONG_PASSWORD, "").replace("{protocol}", protocol.upper())
         if whose
@@ -117,9 +117,9 @@ def concerns_all(
 def advise(found: Understanding, host: str, protocol: str, provider: str = "") -> str:
     """Return advice for the administrator, in the provider's own terms where it is known."""
     whose = (
-        known_providers.named(provider)
-        or known_providers.named(found.provider)
-        or known_providers.of_host(host)
+        known_providers.provider_named(provider)
+        or known_providers.provider_named(found.provider)
+        or known_providers.provider_of_host(host)
     )
     advice = whose.advice.get(found.meaning, found.meaning.value) if whose else found.meaning.value
     told = advice.replace("{protocol}", protocol.upper())

@@ -167,7 +167,7 @@ def understand(text: str, code: str = "", now: datetime | None = None) -> Unders
     return Understanding(meaning, wait, row.provider, row.source)
 
 
-def speaks_of_address(text: str) -> bool:
+def concerns_address(text: str) -> bool:
     """Return whether a reply speaks of our address, and not of one account only."""
     words = normalised(text)
     return any(part in words for part in _ADDRESS) and not any(part in words for part in _ACCOUNT)
@@ -249,7 +249,12 @@ def _known(words: str) -> bool:
 def _row(words: str) -> SourcedReply | None:
     bare = " . ".join(_clauses(words))
     return next(
-        (reply for parts, rarest, reply in _table() if rarest in bare and says(bare, parts)), None
+        (
+            reply
+            for parts, rarest, reply in _table()
+            if rarest in bare and contains_parts(bare, parts)
+        ),
+        None,
     )
 
 
@@ -268,7 +273,9 @@ def _ruled(words: str, otherwise: Meaning | None) -> Meaning | None:
 
 
 def _of_clauses(pieces: Sequence[str], stems: Sequence[_Stem]) -> Meaning | None:
-    mentioned = [{stem.idea for stem in stems if says(piece, stem.parts)} for piece in pieces]
+    mentioned = [
+        {stem.idea for stem in stems if contains_parts(piece, stem.parts)} for piece in pieces
+    ]
     for rule in _rules():
         if any(
             ideas.issuperset(rule.ideas) and ideas.isdisjoint(rule.without) for ideas in mentioned
@@ -289,7 +296,7 @@ def _telling(words: str) -> bool:
     """
     stems = _spoken(words)
     return (
-        any(not stem.rarest.isascii() and says(words, stem.parts) for stem in stems)
+        any(not stem.rarest.isascii() and contains_parts(words, stem.parts) for stem in stems)
         and _of_clauses(_clauses(words), stems) is not None
     )
 
@@ -337,7 +344,7 @@ def _table() -> Sequence[tuple[Sequence[str], str, SourcedReply]]:
     ]
 
 
-def says(words: str, parts: Sequence[str]) -> bool:
+def contains_parts(words: str, parts: Sequence[str]) -> bool:
     """Return whether the text has the parts, in their order.
 
     Each part is searched once, from the end of the part before.

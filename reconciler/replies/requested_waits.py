@@ -85,7 +85,7 @@ def seconds_named(text: str, now: datetime) -> float | None:
     return _bounded(_amount(text, now) or _bare(text, now))
 
 
-def asks(text: str) -> bool:
+def asks_to_wait(text: str) -> bool:
     """Return whether a text has a word of waiting."""
     return _CUE.search(text) is not None
 

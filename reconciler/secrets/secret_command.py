@@ -49,7 +49,7 @@ _POLL = 0.05
 """Seconds between two checks of whether the program has ended."""
 
 
-def output(command: Sequence[str], limit: int, cancelled: Future[None] | None = None) -> bytes:
+def run_command(command: Sequence[str], limit: int, cancelled: Future[None] | None = None) -> bytes:
     """Run a program without a shell, and return what it prints: at most `limit` + 1 octets.
 
     Of our environment it gets `PASSED_ON`. Its standard error is not read, for it may hold the

@@ -13,7 +13,7 @@ from reconciler.model.errors import PolicyRefused, SecretUnavailable
 from reconciler.model.manifest_policy import Roots, allowed
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SecretRef
-from reconciler.secrets.secret_command import output
+from reconciler.secrets.secret_command import run_command
 from reconciler.wire.confined_files import opened_within
 
 LIMIT = 1 << 16
@@ -39,7 +39,9 @@ def read_secret(ref: SecretRef, cancelled: Future[None] | None = None) -> Secret
     if ref.command is not None:
         if not policy.program(ref.command):
             raise PolicyRefused(f"the policy does not allow to run {ref.command[0]} for a secret")
-        return _checked(output(ref.command, LIMIT, cancelled), f"the output of {ref.command[0]}")
+        return _checked(
+            run_command(ref.command, LIMIT, cancelled), f"the output of {ref.command[0]}"
+        )
     return _checked((ref.value or "").encode(), "the manifest's value")
 
 
@@ -120,7 +122,7 @@ def _checked(raw: bytes, where: str) -> Secret:
         raise SecretUnavailable(
             f"{where} is over {LIMIT} bytes long; it must hold the secret alone"
         )
-    text = _decoded(stripped(raw))
+    text = _decoded(strip_content(raw))
     if text is None:
         raise SecretUnavailable(f"{where} is not UTF-8; write the secret in UTF-8")
     if not text.strip():
@@ -135,7 +137,7 @@ def _checked(raw: bytes, where: str) -> Secret:
     return Secret(text)
 
 
-def stripped(raw: bytes) -> bytes:
+def strip_content(raw: bytes) -> bytes:
     """Return a file's content without what editors add to a secret: a byte order mark at its
     beginning, one line end at its end."""
     return raw.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").removesuffix(b"\r")

@@ -28,7 +28,7 @@ from typing import Self
 from reconciler.disk import replacing, write_all
 from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
-from reconciler.secrets.secret_reading import LIMIT, stripped
+from reconciler.secrets.secret_reading import LIMIT, strip_content
 
 PATIENCE = 120.0
 """Seconds to wait for a lock: a little longer than a request for a token may take."""
@@ -43,7 +43,7 @@ provider uses."""
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def storable(token: object) -> Secret | None:
+def valid_refresh_token(token: object) -> Secret | None:
     """Return a refresh token that a server sent; None for a value that cannot be one, or could not
     be read from a file again."""
     if isinstance(token, str) and len(token) <= LIMIT and _TOKEN.fullmatch(token):
@@ -242,7 +242,7 @@ class SecretFile:
             return None
         with os.fdopen(descriptor, "rb") as file:
             raw = file.read(LIMIT + 1)
-        return Secret(stripped(raw).decode("utf-8", "replace"))
+        return Secret(strip_content(raw).decode("utf-8", "replace"))
 
     def _write(self, value: str, *, keep_time: bool) -> None:
         with suppress(FileNotFoundError):
@@ -295,4 +295,6 @@ def _entry(journal: bytes) -> tuple[str, str] | None:
         found = entry["replaces"], entry["secret"]
     except (ValueError, TypeError, KeyError):
         return None
-    return found if isinstance(found[0], str) and storable(found[1]) is not None else None
+    return (
+        found if isinstance(found[0], str) and valid_refresh_token(found[1]) is not None else None
+    )

@@ -132,7 +132,7 @@ class Texts:
         return found
 
 
-class Repeated:
+class RepeatedTexts:
     """The set of texts that may occur more than once: all that do, and a few others.
 
     It takes 128 bits for each text: two bit maps, addressed by the text's hash.

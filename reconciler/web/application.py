@@ -15,7 +15,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.event_loop import ThreadPool
 from reconciler.model.errors import NoThread
 from reconciler.web.access.access_rules import AccessRules
-from reconciler.web.access.request_log import logged
+from reconciler.web.access.request_log import with_request_log
 from reconciler.web.access.roles import SOCKET
 from reconciler.web.api.collector_actions import CollectorActions
 from reconciler.web.api.collector_resources import CollectorResources
@@ -102,6 +102,8 @@ def trusted(app: ASGIApp) -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         scope["principal"] = SOCKET
-        await app(scope, receive, logged(scope, send) if scope["type"] == "http" else send)
+        await app(
+            scope, receive, with_request_log(scope, send) if scope["type"] == "http" else send
+        )
 
     return serve

@@ -18,7 +18,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
 from reconciler.web.access.access_guard import AccessGuard
 from reconciler.web.access.access_rules import AccessRules
-from reconciler.web.access.request_room import RequestRoom
+from reconciler.web.access.request_limit import RequestLimit
 from reconciler.web.access.token_file import TokenFile
 from reconciler.web.api.service_resources import DaemonPaths
 from reconciler.web.application import application, trusted
@@ -134,7 +134,7 @@ def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
-    server = HttpServer(RequestRoom(app, most - _FOR_PROBES), most)
+    server = HttpServer(RequestLimit(app, most - _FOR_PROBES), most)
     task = asyncio.create_task(server.serve([listener]), name="API")
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it

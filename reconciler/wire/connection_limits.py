@@ -42,7 +42,7 @@ class Limits(Struct, frozen=True):
     messages than are allowed."""
 
     @classmethod
-    def patient(cls, silence: float) -> Limits:
+    def with_silence(cls, silence: float) -> Limits:
         """Return the usual limits with another `silence`, and `command` to match."""
         usual = cls()
         return cls(silence=silence, command=max(usual.command, 3 * silence))

@@ -28,7 +28,7 @@ PROOFS = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 _FORBIDDEN = re.compile("[\r\n\0]")
 
 
-class Confused(ProtocolViolation):
+class MechanismViolated(ProtocolViolation):
     """The server does not follow the mechanism.
 
     The exchange is cancelled; another mechanism may work.
@@ -106,7 +106,9 @@ class Exchange:
         try:
             return base64.b64decode(challenge, validate=True)
         except binascii.Error:
-            raise Confused(f"login by {self.name}: the server's challenge is not base64") from None
+            raise MechanismViolated(
+                f"login by {self.name}: the server's challenge is not base64"
+            ) from None
 
     def settle(self) -> None:
         """Check the exchange after the server has accepted the login.
@@ -121,7 +123,9 @@ class Exchange:
     # mechanisms that answer challenges use `said`
     def _next(self, said: bytes) -> bytes:  # noqa: ARG002
         """Return the answer to a challenge."""
-        raise Confused(f"login by {self.name}: the server asks for more than the login consists of")
+        raise MechanismViolated(
+            f"login by {self.name}: the server asks for more than the login consists of"
+        )
 
 
 class Plain(Exchange):
@@ -291,7 +295,7 @@ class ChallengeAnswers:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self.confused: Confused | None = None
+        self.confused: MechanismViolated | None = None
         """Why the exchange was cancelled."""
 
     def give(self, challenge: bytes) -> bytes | None:
@@ -300,7 +304,7 @@ class ChallengeAnswers:
             return None
         try:
             return self._exchange.reply(challenge)
-        except Confused as error:
+        except MechanismViolated as error:
             self.confused = error
             return CANCEL
 

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.app import session_assembly
 from reconciler.app.login_secrets import LoginSecrets
-from reconciler.control.dialogue_shelf import DialogueShelf
+from reconciler.control.dialogue_store import DialogueStore
 from reconciler.control.session_control import SessionControl
 from reconciler.ledger import open_ledger
 from reconciler.model.errors import AuthenticationFailed
@@ -52,7 +52,7 @@ def session(
         found = desired(tmp_path / "secret")
         declare(ledger, "sales", found.digest, found.spec.collect.mode, NOW)
         with LoginSecrets() as tokens:
-            sessions = session_assembly.SessionRunner(settings, ledger, tokens, DialogueShelf())
+            sessions = session_assembly.SessionRunner(settings, ledger, tokens, DialogueStore())
             return sessions.run(found, SessionControl())
     finally:
         ledger.close()

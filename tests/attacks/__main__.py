@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.attacks.attacks import ATTACKS
-from tests.attacks.field import Field, Seen
+from tests.attacks.field import Field, SecretCheck
 from tests.servers.dovecot import Dovecot
 
 HEALTH, MEMORY, LATE = 0.5, 64 << 20, 5.0
 """Seconds, octets, seconds: what an attack may cost at most."""
 
 
-def attacked(words: Sequence[str], seconds: float) -> Iterator[tuple[tuple[str, str], Seen]]:
+def attacked(words: Sequence[str], seconds: float) -> Iterator[tuple[tuple[str, str], SecretCheck]]:
     with (
         Dovecot() as dovecot,
         tempfile.TemporaryDirectory(prefix="attacks") as root,

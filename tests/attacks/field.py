@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Seen:
+class SecretCheck:
     """During one attack: seconds that /healthz took at worst, octets of memory above those before
     it, seconds that a good collector came late at worst, what is said of the attack."""
 
@@ -161,7 +161,7 @@ spec:
 
     def watch(
         self, attack: Callable[[Field, ExitStack], Callable[[], object]], seconds: float
-    ) -> Seen:
+    ) -> SecretCheck:
         """From the beginning of `attack` until `seconds` after it took hold: it gives back what
         says so."""
         self._calm_down()
@@ -177,7 +177,7 @@ spec:
                 self._endure(seconds)
                 said = self._said(began)
             memory = self._memory("VmHWM") - idle
-        return Seen(max(health), memory, self._lateness(began), said)
+        return SecretCheck(max(health), memory, self._lateness(began), said)
 
     def _endure(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.cli.collector_summary import facts
+from reconciler.cli.collector_summary import declared_fields
 from reconciler.cli.verbs.describe import description_lines
 from reconciler.model.status import Failing, ShownAlert
 from tests.cli.conftest import Run
@@ -49,7 +49,7 @@ def test_detect_and_other_words_of_a_spec() -> None:
         "destination": "local",
     }
 
-    assert list(facts(spec)) == [
+    assert list(declared_fields(spec)) == [
         ("Enabled", "no"),
         ("Server", "imap, h:143, tls starttls"),
         ("Account", "u, address a@b"),

@@ -52,7 +52,7 @@ ROOT: dict[str, Any] = {
     ],
 )
 def test_filled(template: str, text: str) -> None:
-    assert jsonpath.filled(jsonpath.template(template), ROOT) == text
+    assert jsonpath.render(jsonpath.parse_template(template), ROOT) == text
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_filled(template: str, text: str) -> None:
 )
 def test_what_is_wrong_is_an_error(template: str) -> None:
     with pytest.raises(jsonpath.BadTemplate):
-        jsonpath.template(template)
+        jsonpath.parse_template(template)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from reconciler.cli.collector_list import advices
+from reconciler.cli.collector_list import advice_lines
 from reconciler.model.status import HostAway, ShownCollector, ShownMetadata, Status
 
 
@@ -25,7 +25,7 @@ def test_F27_one_cause_for_all() -> None:
         )
         for number in range(3)
     ]
-    [line] = advices(shown)
+    [line] = advice_lines(shown)
     assert line.startswith("imap.example:993 lets nobody in")
     assert "300 collectors wait for one that tries again" in line
     assert line.endswith(": refused")

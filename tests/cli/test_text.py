@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.cli.output_forms import aligned, yaml_text
-from reconciler.cli.readable_text import ago, length, octets, until
+from reconciler.cli.output_forms import table_lines, yaml_text
+from reconciler.cli.readable_text import duration, octets, time_since, time_until
 from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.timestamps import moment
 from tests.cli.samples import HOSTILE, NOW
@@ -106,18 +106,18 @@ def test_sizes(count: int, said: str) -> None:
     ],
 )
 def test_lengths(seconds: float, said: str) -> None:
-    assert length(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_moments() -> None:
-    assert ago(NOW - timedelta(minutes=3), NOW) == "3m ago"
-    assert until(NOW + timedelta(minutes=3), NOW) == "in 3m"
-    assert until(NOW - timedelta(minutes=3), NOW) == "now"
+    assert time_since(NOW - timedelta(minutes=3), NOW) == "3m ago"
+    assert time_until(NOW + timedelta(minutes=3), NOW) == "in 3m"
+    assert time_until(NOW - timedelta(minutes=3), NOW) == "now"
     assert moment(NOW) == "2026-11-22 22:40:00Z"
 
 
 def test_columns_are_as_wide_as_letters_are_on_a_terminal() -> None:
-    assert aligned(("A", "B"), [("日本", "x"), ("ab", ""), ("почта", "y\n")]) == [
+    assert table_lines(("A", "B"), [("日本", "x"), ("ab", ""), ("почта", "y\n")]) == [
         "A      B",
         "日本   x",
         "ab     -",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.collect.session import Session
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import open_ledger
 from reconciler.model.history import Declaring, ParkedMessage
@@ -61,7 +61,7 @@ class Account:
         opener = open_imap if self.protocol == "imap" else open_pop3
         source = opener(spec, Secret(self.secret), self.limits)
         destination = Maildir(str(self.directory / "mail"), create=True)
-        task = Task("sales", self.mode, self.limit, 50 << 20, everything_to("a@here"))
+        task = SessionTask("sales", self.mode, self.limit, 50 << 20, everything_to("a@here"))
         self.helm = Helm(ignores_pauses=self.ignores_pauses)
         try:
             report = Session(

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from reconciler.collect.account_check import Check
+from reconciler.collect.account_check import AccountCheck
 from reconciler.model.errors import CollectorError, DestinationUnavailable, SourceUnavailable
 from reconciler.model.status import CheckedFolder, CheckReport
 from tests.collect.world import Fate, MemorySource, Server, World, broken
@@ -38,7 +38,7 @@ def check(
         return said
 
     source = MemorySource(made.server, fate or Fate())
-    report = Check(made.task, None if new else made.ledger).run(
+    report = AccountCheck(made.task, None if new else made.ledger).run(
         lambda: step("secret", "") or None, lambda: source, lambda: step("destination", "a Maildir")
     )
     assert source.closed == ("" if fails == "secret" else "aborted")

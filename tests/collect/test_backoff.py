@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import backoff_after_check, decide, ends, forbids, remaining
+from reconciler.collect.backoff import (
+    backoff_after_check,
+    end_time,
+    forbids,
+    next_backoff,
+    remaining,
+)
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
@@ -25,7 +31,7 @@ def delays(
     retry: Retry | None = None
     seconds = []
     for _ in range(times):
-        retry = decide(
+        retry = next_backoff(
             failed(reason, retry_after), retry, "digest", interval, NOW, chance=lambda: 0.0
         )
         assert retry is not None
@@ -66,7 +72,7 @@ def test_a_login_refused_without_a_reason_counts_as_a_wrong_password_the_third_t
     retry: Retry | None = None
     reasons = []
     for _ in range(5):
-        retry = decide(failed("LoginRefused"), retry, "digest", 300.0, NOW)
+        retry = next_backoff(failed("LoginRefused"), retry, "digest", 300.0, NOW)
         assert retry is not None
         reasons.append((retry.reason, retry.failures))
     assert reasons == [
@@ -79,24 +85,28 @@ def test_a_login_refused_without_a_reason_counts_as_a_wrong_password_the_third_t
 
 
 def test_a_changed_spec_and_another_reason_begin_afresh() -> None:
-    first = decide(failed("AuthenticationFailed"), None, "old", 300.0, NOW)
-    again = decide(failed("AuthenticationFailed"), first, "new", 300.0, NOW)
-    other = decide(failed("ConnectionFailed"), first, "old", 300.0, NOW)
+    first = next_backoff(failed("AuthenticationFailed"), None, "old", 300.0, NOW)
+    again = next_backoff(failed("AuthenticationFailed"), first, "new", 300.0, NOW)
+    other = next_backoff(failed("ConnectionFailed"), first, "old", 300.0, NOW)
     assert again is not None
     assert other is not None
     assert (again.failures, other.failures) == (1, 1)
 
 
 def test_success_ends_a_back_off_and_being_stopped_does_not() -> None:
-    retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
-    assert decide(SessionReport(NOW, NOW, Outcome.SUCCEEDED), retry, "digest", 300.0, NOW) is None
+    retry = next_backoff(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
     assert (
-        decide(SessionReport(NOW, NOW, Outcome.INTERRUPTED), retry, "digest", 300.0, NOW) == retry
+        next_backoff(SessionReport(NOW, NOW, Outcome.SUCCEEDED), retry, "digest", 300.0, NOW)
+        is None
+    )
+    assert (
+        next_backoff(SessionReport(NOW, NOW, Outcome.INTERRUPTED), retry, "digest", 300.0, NOW)
+        == retry
     )
 
 
 def test_chance_adds_a_fifth_at_most() -> None:
-    retry = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW, chance=lambda: 1.0)
+    retry = next_backoff(failed("ConnectionFailed"), None, "digest", 300.0, NOW, chance=lambda: 1.0)
     assert retry is not None
     assert (retry.next_attempt - NOW).total_seconds() == pytest.approx(72)
 
@@ -106,10 +116,10 @@ def test_chance_adds_a_fifth_at_most() -> None:
 )
 def test_M8_what_a_clock_that_was_ahead_wrote_ends_when_its_schedule_does(reason: str) -> None:
     ahead = Retry(reason, "it failed", 1, NOW + timedelta(days=400), "digest")
-    assert ends(ahead, 300, NOW) == NOW + timedelta(seconds=remaining(ahead, 300, NOW))
-    assert ends(ahead, 300, NOW) < NOW + timedelta(days=2)
+    assert end_time(ahead, 300, NOW) == NOW + timedelta(seconds=remaining(ahead, 300, NOW))
+    assert end_time(ahead, 300, NOW) < NOW + timedelta(days=2)
     right = Retry(reason, "it failed", 1, NOW - timedelta(seconds=1), "digest")
-    assert ends(right, 300, NOW) == right.next_attempt
+    assert end_time(right, 300, NOW) == right.next_attempt
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock
 
     The time holds as decided, as kept, and when a clock that was ahead wrote it.
     """
-    retry = decide(failed(reason, named), None, "digest", 5.0, NOW, chance=lambda: 0.0)
+    retry = next_backoff(failed(reason, named), None, "digest", 5.0, NOW, chance=lambda: 0.0)
     assert retry
     assert remaining(retry, 5.0, NOW) == obeyed
     ahead = replace(retry, next_attempt=NOW + timedelta(days=400))
@@ -144,17 +154,17 @@ def test_a_time_that_the_server_named_holds_whatever_it_was_said_of_and_no_clock
 
 def test_an_interrupted_session_leaves_the_back_off_of_its_own_spec_alone() -> None:
     interrupted = SessionReport(NOW, NOW, Outcome.INTERRUPTED)
-    retry = decide(failed("Throttled"), None, "digest", 300.0, NOW)
+    retry = next_backoff(failed("Throttled"), None, "digest", 300.0, NOW)
     assert retry is not None
-    assert decide(interrupted, retry, "digest", 300.0, NOW) is retry
-    assert decide(interrupted, retry, "other", 300.0, NOW) is None
-    assert decide(interrupted, None, "digest", 300.0, NOW) is None
+    assert next_backoff(interrupted, retry, "digest", 300.0, NOW) is retry
+    assert next_backoff(interrupted, retry, "other", 300.0, NOW) is None
+    assert next_backoff(interrupted, None, "digest", 300.0, NOW) is None
 
 
 def test_a_check_teaches_what_the_server_says_to_logins_and_nothing_else() -> None:
     fine = SessionReport(NOW, NOW, Outcome.SUCCEEDED)
     refused = backoff_after_check(failed("AuthenticationFailed"), None, "digest", 300.0, NOW)
-    lost = decide(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
+    lost = next_backoff(failed("ConnectionFailed"), None, "digest", 300.0, NOW)
     assert refused is not None
     again = backoff_after_check(failed("AuthenticationFailed"), refused, "digest", 300.0, NOW)
     assert again is not None

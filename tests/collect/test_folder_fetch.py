@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.collect.folder_fetch import reordered
+from reconciler.collect.folder_fetch import reorder
 
 ORDER = {key: place for place, key in enumerate("abcdefgh")}
 
@@ -23,4 +23,4 @@ ORDER = {key: place for place, key in enumerate("abcdefgh")}
 def test_it_begins_in_the_middle_or_at_the_end_of_the_longest_stretch(
     left: str, last: bool, expected: str
 ) -> None:
-    assert "".join(reordered(dict.fromkeys(left), ORDER, last=last)) == expected
+    assert "".join(reorder(dict.fromkeys(left), ORDER, last=last)) == expected

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from reconciler.collect.incoming_message import (
     HEAD_BOUND,
-    Incoming,
+    IncomingMessage,
     fingerprint,
     header_digest,
-    unify,
+    unify_line_ends,
 )
 from reconciler.model.errors import ProtocolViolation
 
@@ -32,7 +32,7 @@ def cut(whole: bytes, borders: Sequence[int]) -> list[bytes]:
 @given(TEXTS, st.lists(st.integers(0, 1000), max_size=8))
 def test_unifying_does_not_depend_on_the_chunks(parts: list[bytes], borders: list[int]) -> None:
     whole = b"".join(parts)
-    assert b"".join(unify(cut(whole, borders))) == whole.replace(b"\r\n", b"\n")
+    assert b"".join(unify_line_ends(cut(whole, borders))) == whole.replace(b"\r\n", b"\n")
 
 
 @given(TEXTS, st.lists(st.integers(0, 1000), max_size=8), st.booleans())
@@ -40,7 +40,7 @@ def test_fingerprint_is_of_the_unified_bytes_without_trailing_line_ends(
     parts: list[bytes], borders: list[int], head_first: bool
 ) -> None:
     whole = b"".join(parts)
-    incoming = Incoming(cut(whole, borders), 1 << 20)
+    incoming = IncomingMessage(cut(whole, borders), 1 << 20)
     if head_first:
         incoming.head()
     stored = b"".join(incoming)
@@ -76,20 +76,20 @@ def test_the_same_message_by_either_line_end_has_one_fingerprint() -> None:
 
 
 def test_the_head_holds_the_header_block_and_nothing_is_read_twice() -> None:
-    incoming = Incoming(iter([b"A: 1\r\nB: ", b"2\r\n\r", b"\nbody", b" and more"]), 1 << 20)
+    incoming = IncomingMessage(iter([b"A: 1\r\nB: ", b"2\r\n\r", b"\nbody", b" and more"]), 1 << 20)
     assert incoming.head().startswith(b"A: 1\nB: 2\n\n")
     assert b"".join(incoming) == b"A: 1\nB: 2\n\nbody and more"
 
 
 def test_M4_a_header_block_of_10_MB_is_looked_at_within_bounds() -> None:
     line = b"X-Long: " + b"a" * 1000 + b"\r\n"
-    incoming = Incoming((line * 64 for _ in range(160)), 1 << 30)
+    incoming = IncomingMessage((line * 64 for _ in range(160)), 1 << 30)
     assert HEAD_BOUND <= len(incoming.head()) < HEAD_BOUND + 64 * len(line)
     assert sum(map(len, incoming)) == 160 * 64 * (len(line) - 1)
 
 
 def test_more_octets_than_allowed_end_the_message() -> None:
-    incoming = Incoming(iter([b"x" * 600, b"x" * 600]), 1000)
+    incoming = IncomingMessage(iter([b"x" * 600, b"x" * 600]), 1000)
     with pytest.raises(ProtocolViolation, match="larger than the server announced"):
         list(incoming)
 

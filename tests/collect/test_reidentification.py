@@ -22,7 +22,7 @@ from reconciler.model.outcomes import (
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, TEXTS, Mode, world
 from tests.collect.world import Broken, Crash, Fate, World, accept, broken, everything_to
 
-Change = Callable[[World], None]
+FieldChange = Callable[[World], None]
 RECOGNISED = "messages have other numbers than when they were collected"
 
 
@@ -61,7 +61,11 @@ def other_protocol(here: World) -> None:
     renumber(here, 1)
 
 
-EITHER: dict[str, Change] = {"Y18-host": other_host, "Y18-user": other_user, "P15": other_protocol}
+EITHER: dict[str, FieldChange] = {
+    "Y18-host": other_host,
+    "Y18-user": other_user,
+    "P15": other_protocol,
+}
 CHANGES = {"imap": {"I9": new_validity, "I11": lower, **EITHER}, "pop3": {"P3": renumber, **EITHER}}
 CASES = [
     pytest.param(protocol, change, id=f"{protocol}-{name}")
@@ -80,7 +84,7 @@ def settled(here: World, deletes: bool) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "change"), CASES)
-def test_I9_P3_P15_Y18_nothing_is_collected_twice(protocol: str, change: Change) -> None:
+def test_I9_P3_P15_Y18_nothing_is_collected_twice(protocol: str, change: FieldChange) -> None:
     here = world(protocol=protocol)
     here.session()
     change(here)
@@ -112,7 +116,7 @@ def test_nothing_is_asked_for_while_nothing_was_renumbered() -> None:
 @pytest.mark.parametrize(("protocol", "change"), CASES)
 @pytest.mark.parametrize("mode", MODES)
 def test_D13_I9_P3_P15_Y18_a_crash_at_every_step_then_renumbered(
-    mode: Mode, protocol: str, change: Change, top: bool
+    mode: Mode, protocol: str, change: FieldChange, top: bool
 ) -> None:
     whole = Fate()
     world(mode, protocol).session(whole)
@@ -392,7 +396,9 @@ def test_presumed_is_told_apart_from_collected_in_the_ledger() -> None:
 
 
 @pytest.mark.parametrize(("protocol", "change"), CASES)
-def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(protocol: str, change: Change) -> None:
+def test_M7_a_delivery_that_has_begun_singly_keeps_its_id(
+    protocol: str, change: FieldChange
+) -> None:
     """By LMTP: sent, not recorded, then renumbered. The repeat has the same id, by which the
     receiver may drop it."""
     here = world("new-delete", protocol)
@@ -434,7 +440,7 @@ def test_by_pop3_twins_of_one_deleted_unheard_are_two(kept: int) -> None:
 
 @pytest.mark.parametrize(("protocol", "change"), CASES)
 def test_a_delivery_that_began_under_another_key_leaves_no_orphan(
-    protocol: str, change: Change
+    protocol: str, change: FieldChange
 ) -> None:
     """For which a twin that arrives later could be taken."""
     here = world("new-keep", protocol)

@@ -13,7 +13,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from reconciler.collect.session import Session
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.ledger.column_types import COUNTED
 from reconciler.model.errors import (
     ConnectionFailed,
@@ -570,8 +570,10 @@ class World:
     server: Server = field(default_factory=Server)
     mailboxes: Mailboxes = field(default_factory=Mailboxes)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    task: Task = field(
-        default_factory=lambda: Task("sales", "new-keep", 100, 10_000, everything_to("a@here"))
+    task: SessionTask = field(
+        default_factory=lambda: SessionTask(
+            "sales", "new-keep", 100, 10_000, everything_to("a@here")
+        )
     )
     batch_size: int = 100
     verdict: Verdicts = accept

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.cli.log_output import configure
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control import daemon
 from reconciler.control.control_service import ControlService
 from reconciler.control.session_control import SessionControl
@@ -45,5 +45,5 @@ if __name__ == "__main__":
     daemon.GRACE, daemon.PATIENCE = 0.1, 0.1
     daemon.LAST_MOMENT = 0.5 if "stubborn" in sys.argv else 30.0
     with owned(Path(sys.argv[2])):
-        parts = daemon.Parts(MemoryRegistry(), session, decide, check, unserved)
+        parts = daemon.Parts(MemoryRegistry(), session, next_backoff, check, unserved)
         sys.exit(asyncio.run(daemon.run_daemon(Path(sys.argv[1]), parts)))

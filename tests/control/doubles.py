@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.event_loop import Clock
 from reconciler.control.session_request import SessionRequest, SessionResult
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
-    CollectedThen,
+    CollectedCount,
     DeclaredCollector,
     Declaring,
     FailedMessage,
@@ -65,7 +65,7 @@ class VirtualSessions:
         interval = seconds(work.collector.effective.collect.interval)
         return SessionResult(
             done,
-            decide(
+            next_backoff(
                 done,
                 work.retry,
                 work.collector.effective_digest,
@@ -181,9 +181,9 @@ class MemoryRegistry:
         last = self.rows[name].last
         return [last] if last else []
 
-    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedThen]:
+    def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedCount]:
         return [
-            CollectedThen(name, row.last.finished_at, row.last.collected)
+            CollectedCount(name, row.last.finished_at, row.last.collected)
             for name, row in self.rows.items()
             if row.last and since <= row.last.finished_at < until
         ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.admission import Admission
 from reconciler.control.host_health import Outage as HostOutage
 from reconciler.control.host_limits import HostLimits
@@ -80,7 +80,7 @@ class Servers:
             SessionReport(began, self.clock.now(), outcome, collected=self.collected, error=failure)
         )
         interval = seconds(work.collector.effective.collect.interval)
-        retry = decide(
+        retry = next_backoff(
             done,
             work.retry,
             work.collector.effective_digest,

@@ -10,7 +10,13 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.host_health import SessionTarget
-from reconciler.control.host_limits import ELSEWHERE, HostLimits, canonical_host, limits, preset
+from reconciler.control.host_limits import (
+    ELSEWHERE,
+    HostLimits,
+    canonical_host,
+    limits,
+    provider_limits,
+)
 from reconciler.control.host_queues import Ticket
 from tests.control.virtual import virtual
 
@@ -150,11 +156,13 @@ def test_nothing_is_remembered_of_hosts_without_a_login_limit() -> None:
     ],
 )
 def test_presets_go_by_the_domain_a_host_is_in(host: str, known: bool) -> None:
-    assert (preset(canonical_host(host)) is not ELSEWHERE) is known
-    assert (preset(canonical_host(host)).logins is not None) is known
+    assert (provider_limits(canonical_host(host)) is not ELSEWHERE) is known
+    assert (provider_limits(canonical_host(host)).logins is not None) is known
 
 
 def test_what_was_asked_for_replaces_the_presets() -> None:
-    assert limits(3, None)("imap.gmail.com") == HostLimits(3, preset("imap.gmail.com").logins)
+    assert limits(3, None)("imap.gmail.com") == HostLimits(
+        3, provider_limits("imap.gmail.com").logins
+    )
     assert limits(None, 7)("mail.example.org") == HostLimits(ELSEWHERE.connections, 7)
     assert limits(None, None)("mail.example.org") == ELSEWHERE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import AT_ONCE, Check, CheckRequests
 from reconciler.control.host_limits import HostLimits
@@ -197,7 +197,7 @@ def answering(*failures: Failure | None, lasts: float = 0.0) -> tuple[list[str],
 def learning(world: World, check: Check) -> None:
     pool = SessionPool(
         lambda *_: pytest.fail("no session"),
-        decide,
+        next_backoff,
         world.registry,
         1,
         lambda: EPOCH + timedelta(seconds=time.monotonic()),

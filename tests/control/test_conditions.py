@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.conditions import Facts, conditions, show_collector, shown_spec
+from reconciler.control.conditions import CollectorFacts, conditions, show_collector, shown_spec
 from reconciler.control.loop_state import LoopSnapshot, LoopState
 from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.spec import MailCollector
-from reconciler.planning.desired_state import DesiredCollector, Invalid, desire
+from reconciler.planning.desired_state import DesiredCollector, InvalidCollector, desire
 from reconciler.planning.observed_manifests import ObservedManifests
 from tests.control.doubles import later, report
 from tests.control.virtual import EPOCH
@@ -22,7 +22,7 @@ A = collector("a")
 RETRY = Retry("AuthenticationFailed", "wrong password", 1, later(EPOCH, 3600), "d")
 
 
-def desired(seen: ObservedManifests, *good: Any) -> DesiredCollector | Invalid:
+def desired(seen: ObservedManifests, *good: Any) -> DesiredCollector | InvalidCollector:
     found = desire(seen, remembered(*good))
     return found.collectors.get("a") or found.invalid["a"]
 
@@ -57,77 +57,77 @@ with pytest.MonkeyPatch.context() as patch:
     ("facts", "ready", "reconciling", "stalled"),
     [
         pytest.param(
-            Facts(VALID, 1, loop(awaiting_first=True)),
+            CollectorFacts(VALID, 1, loop(awaiting_first=True)),
             "Unknown AwaitingFirstSession",
             "True AwaitingFirstSession",
             "False NoProblem",
             id="before the first session",
         ),
         pytest.param(
-            Facts(VALID, 1, loop(awaiting_first=True), verdict=GOOD),
+            CollectorFacts(VALID, 1, loop(awaiting_first=True), verdict=GOOD),
             "True Collected",
             "True AwaitingFirstSession",
             "False NoProblem",
             id="after a restart",
         ),
         pytest.param(
-            Facts(VALID, 1, loop(), verdict=GOOD),
+            CollectorFacts(VALID, 1, loop(), verdict=GOOD),
             "True Collected",
             "False UpToDate",
             "False NoProblem",
             id="collected",
         ),
         pytest.param(
-            Facts(VALID, 1, loop(), verdict=BAD),
+            CollectorFacts(VALID, 1, loop(), verdict=BAD),
             "False ConnectionFailed",
             "False UpToDate",
             "False NoProblem",
             id="failed",
         ),
         pytest.param(
-            Facts(VALID, 1, loop(), RETRY, verdict=REFUSED),
+            CollectorFacts(VALID, 1, loop(), RETRY, verdict=REFUSED),
             "False AuthenticationFailed",
             "False UpToDate",
             "True AuthenticationFailed",
             id="login refused",
         ),
         pytest.param(
-            Facts(VALID, 2, loop(1), verdict=GOOD),
+            CollectorFacts(VALID, 2, loop(1), verdict=GOOD),
             "True Collected",
             "True Replacing",
             "False NoProblem",
             id="the old session finishes",
         ),
         pytest.param(
-            Facts(desired(observed(broken=(broken("a"),)), A), 1, loop(), verdict=GOOD),
+            CollectorFacts(desired(observed(broken=(broken("a"),)), A), 1, loop(), verdict=GOOD),
             "True Collected",
             "False UpToDate",
             "True InvalidManifest",
             id="broken, the last good one runs",
         ),
         pytest.param(
-            Facts(desired(observed(broken=(broken("a"),)))),
+            CollectorFacts(desired(observed(broken=(broken("a"),)))),
             "False InvalidManifest",
             "False UpToDate",
             "True InvalidManifest",
             id="first seen bad",
         ),
         pytest.param(
-            Facts(NOT_SUPPORTED, 1),
+            CollectorFacts(NOT_SUPPORTED, 1),
             "False NotSupported",
             "False UpToDate",
             "True NotSupported",
             id="not supported",
         ),
         pytest.param(
-            Facts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD),
+            CollectorFacts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD),
             "False Disabled",
             "False UpToDate",
             "False NoProblem",
             id="disabled",
         ),
         pytest.param(
-            Facts(desired(ObservedManifests(vanished="gone"), A), 1, loop(), verdict=GOOD),
+            CollectorFacts(desired(ObservedManifests(vanished="gone"), A), 1, loop(), verdict=GOOD),
             "True Collected",
             "False UpToDate",
             "True DirectoryVanished",
@@ -135,16 +135,16 @@ with pytest.MonkeyPatch.context() as patch:
         ),
     ],
 )
-def test_conditions(facts: Facts, ready: str, reconciling: str, stalled: str) -> None:
+def test_conditions(facts: CollectorFacts, ready: str, reconciling: str, stalled: str) -> None:
     found = {one.type: f"{one.status} {one.reason}" for one in conditions(facts, (), EPOCH)}
     assert found == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    first = conditions(Facts(VALID, 1, loop(), verdict=BAD), (), EPOCH)
+    first = conditions(CollectorFacts(VALID, 1, loop(), verdict=BAD), (), EPOCH)
     other = report(EPOCH, EPOCH, Failure("TlsRefused", "expired"))
-    second = conditions(Facts(VALID, 1, loop(), verdict=other), first, later(EPOCH, 5))
-    third = conditions(Facts(VALID, 1, loop(), verdict=GOOD), second, later(EPOCH, 9))
+    second = conditions(CollectorFacts(VALID, 1, loop(), verdict=other), first, later(EPOCH, 5))
+    third = conditions(CollectorFacts(VALID, 1, loop(), verdict=GOOD), second, later(EPOCH, 9))
     assert [one.last_transition_time for one in second] == [EPOCH] * 3
     assert [one.last_transition_time for one in third] == [later(EPOCH, 9), EPOCH, EPOCH]
     assert second[0].reason == "TlsRefused"
@@ -152,7 +152,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
 
 def test_what_is_shown_has_times_and_counters_and_no_secret() -> None:
     found = show_collector(
-        Facts(VALID, 1, loop(), last=GOOD, verdict=GOOD, revision="abc"), (), EPOCH
+        CollectorFacts(VALID, 1, loop(), last=GOOD, verdict=GOOD, revision="abc"), (), EPOCH
     )
     status = found.model_dump(mode="json", by_alias=True)["status"]
     assert status["nextSession"] == "2026-11-22T12:01:00.000000Z"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.app.adapters import utc_now as now
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control import loop, running_set, status_board
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.session_pool import SessionPool
@@ -235,7 +235,7 @@ def test_R1_a_session_for_which_there_is_no_thread_fails_and_backs_off(
             ran.append(collector.name)
             return SessionReport(now(), now(), Outcome.SUCCEEDED)
 
-        pool = SessionPool(session, decide, registry, 2, now)
+        pool = SessionPool(session, next_backoff, registry, 2, now)
         registry._declare("a", "")
         work = SessionRequest(only("a"))
         with monkeypatch.context() as patched:

@@ -55,7 +55,7 @@ class World:
         self.controller = Controller(
             ManifestDirectory(root), self.registry, self.loops, self.board, self.clock
         )
-        self.board.connect(self.loops.state, self.controller.ended)
+        self.board.connect(self.loops.state, self.controller.loop_ended)
         self.control = ControlService(
             self.controller,
             self.loops,
@@ -365,7 +365,7 @@ def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root:
         assert "old" in world.loops
         assert "new" not in world.loops.actual()
         await asyncio.wait_for(ended.wait(), GENEROUS)
-        world.controller.ended()
+        world.controller.loop_ended()
         shown = await world.turn()
         assert said(shown["new"])["Stalled"].startswith("False")
         assert "new" in world.loops.actual()
@@ -452,7 +452,7 @@ def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_t
         await world.turn()
         assert not world.registry.rows["a"].retired  # its session still records
         await asyncio.wait_for(ended.wait(), GENEROUS)
-        world.controller.ended()
+        world.controller.loop_ended()
         retire = world.registry.retire
 
         def fails(*_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
-from reconciler.control.observation import Look
+from reconciler.control.observation import Observation
 from reconciler.planning.observed_manifests import Declaration
 from tests.control.doubles import MemoryRegistry
 from tests.planning.build import collector, destination, observed
@@ -13,8 +13,8 @@ from tests.planning.build import collector, destination, observed
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def look(*declarations: Declaration) -> Look:
-    return Look(observed(*declarations), (), None, frozenset(), frozenset(), changed=True)
+def look(*declarations: Declaration) -> Observation:
+    return Observation(observed(*declarations), (), None, frozenset(), frozenset(), changed=True)
 
 
 def test_what_was_parked_is_tried_again_when_the_mail_goes_elsewhere() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.session_request import SessionRequest
 from reconciler.model.outcomes import Failure
 from reconciler.planning.observed_manifests import Declaration
@@ -202,4 +202,4 @@ def test_where_there_is_one_host_only_nothing_is_kept() -> None:
 
 def test_back_offs_are_the_real_ones() -> None:
     """What stands in for servers here decides as the program does."""
-    assert World().servers.run.__func__.__globals__["decide"] is decide  # type: ignore[attr-defined]
+    assert World().servers.run.__func__.__globals__["next_backoff"] is next_backoff  # type: ignore[attr-defined]

@@ -133,12 +133,12 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
     save(root, "a")
     world = World(root)
     await world.turn()
-    look = ManifestDirectory.look
+    look = ManifestDirectory.observe
 
     def fails(*_: object, **__: object) -> None:
         raise RecursionError("hunter2")
 
-    monkeypatch.setattr(ManifestDirectory, "look", fails)
+    monkeypatch.setattr(ManifestDirectory, "observe", fails)
     save(root, "b")
     await world.turn()
     assert world.controller.trouble.startswith(
@@ -147,7 +147,7 @@ async def test_a_defect_in_a_turn_ends_nothing_and_the_next_turn_tries_again(
     assert "hunter2" not in world.controller.trouble
     assert set(world.loops.actual()) == {"a"}
     assert RETRY < 30
-    monkeypatch.setattr(ManifestDirectory, "look", look)
+    monkeypatch.setattr(ManifestDirectory, "observe", look)
     await world.turn()
     assert world.controller.trouble == ""
     assert set(world.loops.actual()) == {"a", "b"}
@@ -244,7 +244,7 @@ def test_an_index_may_be_anything(content: bytes, tmp_path: Path) -> None:
 
 def test_the_confirmation_may_be_a_fifo(root: Path) -> None:
     os.mkfifo(root / CONFIRMATION)
-    assert ManifestDirectory(root).look().observed.empty_confirmed
+    assert ManifestDirectory(root).observe().observed.empty_confirmed
 
 
 # As a process

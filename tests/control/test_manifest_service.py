@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.admission import Admission
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import preset
+from reconciler.control.host_limits import provider_limits
 from reconciler.control.manifest_drafts import (
     CreateManifest,
     DeleteManifest,
@@ -80,10 +80,10 @@ def session(_collector: DesiredCollector, _control: SessionControl) -> SessionRe
 @asynccontextmanager
 async def service(root: Path, *, git_commit: bool = False) -> AsyncIterator[Here]:
     registry, clock, board = MemoryRegistry(), Clock(), StatusBoard(Clock())
-    pool = SessionPool(session, decide, registry, 4, clock.now)
-    loops = RunningSet(pool, Admission(4, preset), clock, board)
+    pool = SessionPool(session, next_backoff, registry, 4, clock.now)
+    loops = RunningSet(pool, Admission(4, provider_limits), clock, board)
     controller = Controller(ManifestDirectory(root), registry, loops, board, clock)
-    board.connect(loops.state, controller.ended)
+    board.connect(loops.state, controller.loop_ended)
     found = ManifestService(controller, loops, registry, clock, git_commit=git_commit)
     await controller.turn()
     yield Here(root, controller, loops, found, registry)

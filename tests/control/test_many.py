@@ -15,7 +15,7 @@ import pytest
 from reconciler.control import conditions, observation
 from reconciler.control import status_board as boards
 from reconciler.control.admission import Admission
-from reconciler.control.conditions import Facts
+from reconciler.control.conditions import CollectorFacts
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_limits import ELSEWHERE
@@ -70,7 +70,7 @@ class World:
         self.controller = Controller(
             ManifestDirectory(root), self.registry, self.loops, self.board, self.clock
         )
-        self.board.connect(self.loops.state, self.controller.ended)
+        self.board.connect(self.loops.state, self.controller.loop_ended)
         patch.setattr(ThreadPool, "run", _at_once)  # virtual time knows no threads
 
         def counted_read(path: Path) -> bytes:
@@ -78,7 +78,7 @@ class World:
             return manifest_files.read(path)
 
         def counted_shown(
-            facts: Facts,
+            facts: CollectorFacts,
             previous: tuple[Condition, ...],
             now: datetime,
             same: ShownCollector | None,
@@ -206,8 +206,8 @@ def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(
         return (world.root / f"c{number}.yaml").read_text()
 
     def check() -> None:
-        fresh = ManifestDirectory(world.root).look()
-        wanted = desire(fresh.observed, world.controller.good)
+        fresh = ManifestDirectory(world.root).observe()
+        wanted = desire(fresh.observed, world.controller.in_force)
         assert world.controller.diagnostics == fresh.diagnostics
         running = world.loops.actual()
         assert {name: found.effective for name, found in running.items()} == {

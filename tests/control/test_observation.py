@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.control import observation
-from reconciler.control.observation import Look, ManifestDirectory
+from reconciler.control.observation import ManifestDirectory, Observation
 from reconciler.manifests import manifest_files
 from tests.control.manifests import age, save, text
 
@@ -36,25 +36,25 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def names(look: Look) -> list[str]:
+def names(look: Observation) -> list[str]:
     return [found.name for found in look.observed.declarations]
 
 
 def test_only_what_may_have_changed_is_read(root: Path, reads: list[str]) -> None:
     directory = ManifestDirectory(root)
-    assert directory.look().changed
-    assert not directory.look().changed
+    assert directory.observe().changed
+    assert not directory.observe().changed
     assert reads == ["a.yaml", "b.yaml"]
     save(root, "b", text("b", "1h"))
-    assert directory.look().changed
+    assert directory.observe().changed
     assert reads[2:] == ["b.yaml"]
 
 
 def test_a_touched_file_with_the_same_content_is_no_change(root: Path) -> None:
     directory = ManifestDirectory(root)
-    before = directory.look()
+    before = directory.observe()
     age(save(root, "a"), 5)
-    after = directory.look()
+    after = directory.observe()
     assert not after.changed
     assert after.observed is before.observed
 
@@ -65,24 +65,24 @@ def test_a_file_written_just_now_is_read_again_for_time_stamps_are_coarse(
     directory = ManifestDirectory(root)
     path = save(root, "a")
     os.utime(path, ns=(0, 2**62))
-    directory.look()
+    directory.observe()
     os.utime(path)
-    directory.look()
-    directory.look()
+    directory.observe()
+    directory.observe()
     assert reads.count("a.yaml") >= 2
 
 
 def test_everything_is_read_again_on_request(root: Path, reads: list[str]) -> None:
     directory = ManifestDirectory(root)
-    directory.look()
-    directory.look(everything=True)
+    directory.observe()
+    directory.observe(everything=True)
     assert reads == ["a.yaml", "b.yaml"] * 2
 
 
 def test_Y12_a_file_that_cannot_be_read_is_unreadable_and_the_others_are_there(root: Path) -> None:
     (root / "b.yaml").unlink()
     (root / "b.yaml").symlink_to("nowhere")
-    look = ManifestDirectory(root).look()
+    look = ManifestDirectory(root).observe()
     assert names(look) == ["a"]
     assert list(look.observed.unreadable) == [str(root / "b.yaml")]
     assert [found.file for found in look.diagnostics] == [str(root / "b.yaml")]
@@ -91,7 +91,7 @@ def test_Y12_a_file_that_cannot_be_read_is_unreadable_and_the_others_are_there(r
 def test_Y14_a_half_written_file_is_unclear(root: Path) -> None:
     (root / "b.yaml").write_text(text("b")[:60])
     (root / "c.yaml").write_text("")
-    look = ManifestDirectory(root).look()
+    look = ManifestDirectory(root).observe()
     assert names(look) == ["a"]
     seen_bad = set(look.observed.unclear) | {found.file for found in look.observed.broken}
     assert seen_bad == {str(root / "b.yaml"), str(root / "c.yaml")}
@@ -100,14 +100,14 @@ def test_Y14_a_half_written_file_is_unclear(root: Path) -> None:
 
 def test_a_broken_one_says_where_and_how_to_mend_it(root: Path) -> None:
     save(root, "b", text("b", "4s"))
-    [broken] = ManifestDirectory(root).look().observed.broken
+    [broken] = ManifestDirectory(root).observe().observed.broken
     assert (broken.kind, broken.name) == ("MailCollector", "b")
     assert broken.message.startswith(f"{root / 'b.yaml'}:6:")
 
 
 def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
     save(root, "c", text("a"))
-    look = ManifestDirectory(root).look()
+    look = ManifestDirectory(root).observe()
     assert names(look) == ["b"]
     assert sorted(found.file for found in look.observed.broken) == [
         str(root / "a.yaml"),
@@ -117,15 +117,15 @@ def test_Y13_the_same_name_in_two_files_is_refused_in_both(root: Path) -> None:
 
 def test_Y17_a_vanished_directory_is_an_error_and_comes_back_as_it_was(root: Path) -> None:
     directory = ManifestDirectory(root)
-    first = directory.look()
+    first = directory.observe()
     root.rename(root.with_name("away"))
-    gone = directory.look()
+    gone = directory.observe()
     assert gone.observed.vanished
     assert gone.changed
     assert not gone.place
-    assert not directory.look().changed
+    assert not directory.observe().changed
     root.with_name("away").rename(root)
-    back = directory.look()
+    back = directory.observe()
     assert back.changed
     assert (back.observed, back.place) == (first.observed, first.place)
 
@@ -136,10 +136,10 @@ def test_a_swapped_link_is_followed_and_files_keep_their_names(root: Path, tmp_p
     link = tmp_path / "link"
     link.symlink_to(root)
     directory = ManifestDirectory(link)
-    first = directory.look()
+    first = directory.observe()
     (tmp_path / "new").symlink_to("second")
     (tmp_path / "new").replace(link)
-    second = directory.look()
+    second = directory.observe()
     assert second.changed
     assert second.place != first.place
     assert first.observed.declarations[0] == second.observed.declarations[0]
@@ -148,24 +148,24 @@ def test_a_swapped_link_is_followed_and_files_keep_their_names(root: Path, tmp_p
 
 def test_none_at_all_is_meant_where_a_file_says_so(root: Path) -> None:
     directory = ManifestDirectory(root)
-    assert not directory.look().observed.empty_confirmed
+    assert not directory.observe().observed.empty_confirmed
     (root / ".allow-empty").touch()
-    assert directory.look().observed.empty_confirmed
+    assert directory.observe().observed.empty_confirmed
 
 
 def test_a_missing_destination_is_left_to_planning_while_one_cannot_be_read(root: Path) -> None:
     save(root, "a", text("a", destination="local"))
-    assert names(ManifestDirectory(root).look()) == ["b"]
+    assert names(ManifestDirectory(root).observe()) == ["b"]
     save(root, "local", "kind: Destination\n\tbroken")
-    assert names(ManifestDirectory(root).look()) == ["a", "b"]
+    assert names(ManifestDirectory(root).observe()) == ["a", "b"]
 
 
 def test_that_nothing_is_meant_holds_for_the_first_look_only(tmp_path: Path) -> None:
     directory = ManifestDirectory(tmp_path, allow_empty=True)
-    assert directory.look().observed.empty_confirmed
+    assert directory.observe().observed.empty_confirmed
     for name in ("a", "b"):
         save(tmp_path, name)
-    directory.look()
+    directory.observe()
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").unlink()
-    assert not directory.look().observed.empty_confirmed
+    assert not directory.observe().observed.empty_confirmed

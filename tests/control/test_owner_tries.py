@@ -11,7 +11,7 @@ from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import Admission, admitted
 from reconciler.control.host_health import target_of
 from reconciler.control.host_limits import HostLimits
-from reconciler.control.mailbox_access import GivesAccess, NoAccessGiven, PasswordRefused
+from reconciler.control.mailbox_access import MailboxAccess, NoAccessGiven, PasswordRefused
 from reconciler.control.owner_tries import FREE, OwnerTries
 from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.planning.build import collector, observed
@@ -22,16 +22,16 @@ def test_refused_passwords_have_to_wait_longer_and_longer() -> None:
     tries = OwnerTries(lambda: now[0])
     for _ in range(FREE):
         tries.require("sales")
-        tries.refused("sales")
+        tries.failed("sales")
     with pytest.raises(NoAccessGiven, match="try again in 60 s"):
         tries.require("sales")
     tries.require("other")
     now[0] += 60
     tries.require("sales")
-    tries.refused("sales")
+    tries.failed("sales")
     with pytest.raises(NoAccessGiven, match="try again in 120 s"):
         tries.require("sales")
-    tries.taken("sales")
+    tries.succeeded("sales")
     tries.require("sales")
 
 
@@ -39,16 +39,16 @@ def test_refusals_are_forgotten_after_a_day() -> None:
     now = [0.0]
     tries = OwnerTries(lambda: now[0])
     for _ in range(30):
-        tries.refused("sales")
+        tries.failed("sales")
     with pytest.raises(NoAccessGiven, match="3600 s"):
         tries.require("sales")
     now[0] += 3600 + 86_401
-    tries.refused("sales")
+    tries.failed("sales")
     tries.require("sales")
 
 
 class Refusing:
-    """A server that refuses every password (`control.mailbox_access.GivesAccess`)."""
+    """A server that refuses every password (`control.mailbox_access.MailboxAccess`)."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -64,7 +64,7 @@ def test_a_link_locks_no_account_and_its_logins_are_admitted() -> None:
     async def scenario() -> None:
         found = desire(observed(collector("sales")), {})
         refusing, admission = Refusing(), Admission(1, lambda _: HostLimits(1))
-        access = AccessRequests(cast("GivesAccess", refusing), lambda: found, admission)
+        access = AccessRequests(cast("MailboxAccess", refusing), lambda: found, admission)
         async with admitted(admission, target_of(found.collectors["sales"])):
             waiting = asyncio.create_task(access.set_password("sales", "a", by="the owner"))
             await asyncio.sleep(0)

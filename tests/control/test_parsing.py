@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.observation import Look, ManifestDirectory
+from reconciler.control.observation import ManifestDirectory, Observation
 from reconciler.manifests import parallel_parsing
 from tests.control.manifests import age, save, text
 from tests.manifests import corpus
@@ -62,7 +62,7 @@ def spread_out(patch: pytest.MonkeyPatch, *, processes: int) -> None:
     patch.setattr(os, "sched_getaffinity", lambda _: set(range(processes)))
 
 
-def shown(look: Look) -> object:
+def shown(look: Observation) -> object:
     return look.observed, look.diagnostics
 
 
@@ -73,11 +73,11 @@ def test_processes_see_what_one_sees(
     together = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
     alone = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
 
-    def both(*, only: list[str] | None = None) -> Look:
+    def both(*, only: list[str] | None = None) -> Observation:
         spread_out(monkeypatch, processes=2)
-        seen = together.look(only=only)
+        seen = together.observe(only=only)
         spread_out(monkeypatch, processes=1)
-        assert shown(seen) == shown(alone.look(only=only))
+        assert shown(seen) == shown(alone.observe(only=only))
         return seen
 
     first = both()
@@ -111,11 +111,11 @@ def test_processes_see_what_one_sees(
 def test_what_is_kept_is_kept_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spread_out(monkeypatch, processes=2)
     directory = ManifestDirectory(root)
-    look = directory.look()
+    look = directory.observe()
     kept = [found.manifest for one in directory._set.results for found in one.parsed.manifests]
     assert {id(found.manifest) for found in look.observed.declarations} <= set(map(id, kept))
-    assert look.observed.declarations == ManifestDirectory(root).look().observed.declarations
+    assert look.observed.declarations == ManifestDirectory(root).observe().observed.declarations
     assert all(
         one.effective is one.manifest for one in look.observed.declarations if one.name == "plain1"
     )
-    assert directory.look().observed is look.observed
+    assert directory.observe().observed is look.observed

@@ -118,7 +118,7 @@ def test_a_daemon_tells_its_whole_life(manager: Manager, tmp_path: Path) -> None
 def test_nobody_is_told_anything_who_did_not_ask() -> None:
     supervisor = ServiceNotifier({"WATCHDOG_USEC": "1000"})
     supervisor.tell("READY=1")
-    supervisor.turned(ready=True, status="well")
+    supervisor.turn_ended(ready=True, status="well")
     during(100, lambda: supervisor.run(lambda: pytest.fail("nobody asked")))
 
 
@@ -194,7 +194,7 @@ def test_ready_is_told_once_and_a_status_when_it_is_another(manager: Manager) ->
         (True, "2 run"),
         (True, "3 run"),
     ):
-        supervisor.turned(ready=ready, status=status)
+        supervisor.turn_ended(ready=ready, status=status)
     assert manager.heard_so_far() == ["STATUS=disk full", "READY=1\nSTATUS=2 run", "STATUS=3 run"]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import CheckRequests
 from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import preset
+from reconciler.control.host_limits import provider_limits
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.pause_switch import PauseSwitch
@@ -90,11 +90,11 @@ async def _with_service(
 ) -> None:
     """Run a control service whose pause is kept beside its manifests."""
     registry, clock, sessions = MemoryRegistry(), Clock(), _Sessions()
-    board, admission = StatusBoard(clock), Admission(4, preset)
-    pool = SessionPool(sessions.run, decide, registry, 4, clock.now)
+    board, admission = StatusBoard(clock), Admission(4, provider_limits)
+    pool = SessionPool(sessions.run, next_backoff, registry, 4, clock.now)
     loops = RunningSet(pool, admission, clock, board)
     controller = Controller(ManifestDirectory(root), registry, loops, board, clock)
-    board.connect(loops.state, controller.ended)
+    board.connect(loops.state, controller.loop_ended)
     checks = CheckRequests(
         lambda one, _: CheckReport(name=one.name, ok=True, steps=()), admission, loops
     )

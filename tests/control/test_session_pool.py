@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.contained_defects import INTERNAL_ERROR
 from reconciler.control.event_loop import Clock
 from reconciler.control.session_control import SessionControl
@@ -29,7 +29,7 @@ CLOCK = Clock()
 def pool(run_session: RunSession, registry: MemoryRegistry | None = None) -> SessionPool:
     registry = registry or MemoryRegistry()
     registry.declare_all([Declaring("a", A.digest, "new-keep")], CLOCK.now())
-    return SessionPool(run_session, decide, registry, 2, CLOCK.now)
+    return SessionPool(run_session, next_backoff, registry, 2, CLOCK.now)
 
 
 def good(_collector: DesiredCollector, _control: SessionControl) -> SessionReport:

@@ -14,7 +14,7 @@ from reconciler.control.offline_views import propose
 from reconciler.manifests import loading, manifest_files, manifest_set
 from reconciler.manifests.templates.template_index import Templates
 from reconciler.model.status import Status
-from reconciler.planning.field_changes import Change
+from reconciler.planning.field_changes import FieldChange
 from reconciler.planning.plan_preview import describe_in_force
 from reconciler.planning.reconcile_plan import Keep, Replace, Stop
 from tests.control.doubles import MemoryRegistry
@@ -90,7 +90,7 @@ def test_a_changed_template_replaces_those_whose_spec_is_another_one(root: Path)
         ]
         for step in world.controller.plan.changes:
             assert isinstance(step, Replace)
-            assert step.changes == (Change("spec.collect.interval", "5m", "10m"),)
+            assert step.changes == (FieldChange("spec.collect.interval", "5m", "10m"),)
         assert [after[name].generation for name in USERS] == [2, 2, 1]
         assert [ran(after[name]) for name in ("overrides", "stranger")] == [
             ran(before[name]) for name in ("overrides", "stranger")
@@ -238,24 +238,24 @@ def test_only_what_a_change_concerns_is_read_and_parsed(
     monkeypatch.setattr(observation, "read", noted_read)
     monkeypatch.setattr(manifest_set, "parse", noted_parse)
     directory = ManifestDirectory(root)
-    directory.look()
+    directory.observe()
     assert sorted(parsed) == sorted(["office", *USERS, "stranger"])
 
     read.clear()
     parsed.clear()
-    directory.look(only=[str(save(root, "office", template("10m")))])
+    directory.observe(only=[str(save(root, "office", template("10m")))])
     assert (read, sorted(parsed)) == (["office"], sorted(["office", *USERS]))
 
     age(root / "office.yaml")
-    directory.look()
+    directory.observe()
     read.clear()
     parsed.clear()
-    directory.look(only=[str(save(root, "follows", user("follows", "title: New")))])
+    directory.observe(only=[str(save(root, "follows", user("follows", "title: New")))])
     assert (read, parsed) == (["follows"], ["follows"])
 
     read.clear()
     parsed.clear()
-    directory.look(only=[str(save(root, "office", "# a comment\n" + template("10m")))])
+    directory.observe(only=[str(save(root, "office", "# a comment\n" + template("10m")))])
     assert (read, parsed) == (["office"], ["office"])
 
 
@@ -270,7 +270,7 @@ def test_a_plan_of_another_checkout_shows_what_the_template_changes(
         return world
 
     world = asyncio.run(in_force_now())
-    now = describe_in_force(world.controller.good.values(), world.loops.actual(), {})
+    now = describe_in_force(world.controller.in_force.values(), world.loops.actual(), {})
     checkout = tmp_path / "checkout"
     for path in root.rglob("*.yaml"):
         copy = checkout / path.relative_to(root)

@@ -15,7 +15,7 @@ import pytest
 from reconciler.destinations.maildir import acting_as_owner, directories, maildir_audit
 from reconciler.destinations.maildir.directories import Directory
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath
-from reconciler.destinations.maildir.staging import Original
+from reconciler.destinations.maildir.staging import SharedContent
 from reconciler.destinations.transfer.transfer_dialogue import TransferDialogue
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 
@@ -88,14 +88,14 @@ def test_an_owner_whose_quota_would_not_hold_is_not_acted_as(
 
 
 def test_a_message_of_which_a_part_was_written_cannot_be_copied_from_there(tmp_path: Path) -> None:
-    original = Original([b"one", b"two"])
+    original = SharedContent([b"one", b"two"])
     (tmp_path / "full").touch()
     full = os.open(tmp_path / "full", os.O_RDONLY)
     with pytest.raises(OSError, match="Bad file descriptor"):
         original.write(full, None, more=True)
     os.close(full)
     assert original.lost
-    fine = Original([b"one", b"two"])
+    fine = SharedContent([b"one", b"two"])
     taken = os.open(tmp_path / "fine", os.O_WRONLY | os.O_CREAT)
     fine.write(taken, None, more=False)
     os.close(taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.destinations.transfer.line_ends import canonical, dotted
+from reconciler.destinations.transfer.line_ends import canonical_lines, stuff_dots
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from reconciler.destinations.transfer.line_ends import canonical, dotted
 def test_each_line_ends_with_crlf_wherever_the_chunks_are_cut(
     chunks: list[bytes], sent: bytes
 ) -> None:
-    assert b"".join(canonical(chunks)) == sent
+    assert b"".join(canonical_lines(chunks)) == sent
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_each_line_ends_with_crlf_wherever_the_chunks_are_cut(
     ids=str,
 )
 def test_leading_dots_are_doubled(chunks: list[bytes], sent: bytes) -> None:
-    assert b"".join(dotted(chunks)) == sent
+    assert b"".join(stuff_dots(chunks)) == sent

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.destinations.maildir import Maildir
-from reconciler.destinations.maildir.delivery_names import name
+from reconciler.destinations.maildir.delivery_names import first_name
 from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 from reconciler.model.outcomes import Delivered, Refused
 from tests.destinations.maildirs import INBOX, SALES, contents, deliver, message, names
@@ -119,16 +119,16 @@ def test_nothing_remains_of_what_is_discarded(maildir: Maildir, box: Path) -> No
     ],
 )
 def test_names_differ_with_everything_that_tells_messages_apart(other: object) -> None:
-    assert name(message(), SALES) != name(other, SALES)  # type: ignore[arg-type]
-    assert name(message(), SALES) != name(message(), "info@икс.рф")
+    assert first_name(message(), SALES) != first_name(other, SALES)  # type: ignore[arg-type]
+    assert first_name(message(), SALES) != first_name(message(), "info@икс.рф")
 
 
 def test_names_are_the_same_for_ever() -> None:
     assert (
-        name(message("17"), SALES)
+        first_name(message("17"), SALES)
         == "0000000017.e776768f5857cf1c1b55f327a07720410396b491.mailcollector"
     )
-    long = name(
+    long = first_name(
         replace(message("U" * 70 + "/:,"), folder=replace(INBOX, name="../\udce9" * 99)), "x" * 999
     )
     assert len(long) < 100
@@ -191,4 +191,4 @@ def test_whether_a_mailbox_exists_cannot_be_told_without_the_root(maildir: Maild
 
 @pytest.mark.parametrize(("key", "order"), [("7", "0000000007"), ("x7", "0" * 10), ("²", "0" * 10)])
 def test_a_file_s_name_begins_with_the_uid_where_there_is_one(key: str, order: str) -> None:
-    assert name(message(key), SALES).startswith(f"{order}.")
+    assert first_name(message(key), SALES).startswith(f"{order}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.maildir import Maildir, directories, message_files
-from reconciler.destinations.maildir.delivery_names import name, other
+from reconciler.destinations.maildir.delivery_names import first_name, second_name
 from reconciler.model.outcomes import Delivered
 from tests.destinations.maildirs import (
     CHANGING,
@@ -155,8 +155,8 @@ def test_D5_a_link_in_the_place_of_the_file_is_no_mail_of_ours(
 ) -> None:
     deliver(maildir, {"0": b"mail"})
     (tmp_path / "target").write_bytes(b"mail")
-    (box / "new" / name(message(), SALES)).symlink_to(tmp_path / "target")
-    (box / "tmp" / name(message(), SALES)).symlink_to(tmp_path / "target")
+    (box / "new" / first_name(message(), SALES)).symlink_to(tmp_path / "target")
+    (box / "tmp" / first_name(message(), SALES)).symlink_to(tmp_path / "target")
 
     assert len(names(deliver(maildir, {"1": b"mail"}))) == 1
     assert (tmp_path / "target").read_bytes() == b"mail"
@@ -165,7 +165,7 @@ def test_D5_a_link_in_the_place_of_the_file_is_no_mail_of_ours(
 
 def test_a_half_written_file_of_a_crash_is_replaced(maildir: Maildir, box: Path) -> None:
     deliver(maildir, {"0": b"mail"})
-    (box / "tmp" / name(message(), SALES)).write_bytes(b"ma")
+    (box / "tmp" / first_name(message(), SALES)).write_bytes(b"ma")
     deliver(maildir, {"1": b"mail 1"})
     assert contents(box, "new", "tmp") == Counter([b"mail", b"mail 1"])
 
@@ -209,10 +209,10 @@ def test_D7_stale_files_of_our_own_are_removed(maildir: Maildir, box: Path) -> N
     ours, again, young, linked, theirs = (
         box / "tmp" / one
         for one in (
-            name(message("1"), SALES),
-            name(message("2"), SALES) + ".again",
-            name(message("3"), SALES),
-            name(message("4"), SALES),
+            first_name(message("1"), SALES),
+            first_name(message("2"), SALES) + ".again",
+            first_name(message("3"), SALES),
+            first_name(message("4"), SALES),
             "1700000000.M1P2.host",
         )
     )
@@ -232,7 +232,7 @@ def test_D7_files_are_stale_after_36_hours(
     maildir: Maildir, box: Path, hours: int, left: bool
 ) -> None:
     deliver(maildir, {"0": b"mail"})
-    path = box / "tmp" / name(message("1"), SALES)
+    path = box / "tmp" / first_name(message("1"), SALES)
     path.write_bytes(b"left")
     os.utime(path, (time.time() - hours * 3600,) * 2)
     deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail"})
@@ -255,7 +255,7 @@ def test_D7_the_clock_is_that_of_the_files(
 
     monkeypatch.setattr(os, "open", without_nameless)
     deliver(maildir, {"0": b"mail"})
-    old = box / "tmp" / name(message("1"), SALES)
+    old = box / "tmp" / first_name(message("1"), SALES)
     old.write_bytes(b"left")
     os.utime(old, (now - 37 * 3600,) * 2)
     deliver(Maildir(maildir._template.root + "/{local}", create=True), {"5": b"mail 5"})
@@ -267,7 +267,7 @@ def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(
     maildir: Maildir, box: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliver(maildir, {"0": b"mail"})
-    path = box / "tmp" / name(message("1"), SALES)
+    path = box / "tmp" / first_name(message("1"), SALES)
     path.mkdir()
     os.utime(path, (time.time() - 37 * 3600,) * 2)
     monkeypatch.setattr(message_files, "_is_stale", lambda entry, _: entry.is_dir())
@@ -277,5 +277,5 @@ def test_D7_a_stale_file_that_cannot_be_removed_keeps_no_mail_away(
 
 
 def test_other_names_are_told_apart_by_content() -> None:
-    taken = name(message(), SALES)
-    assert other(taken, "a" * 64) != other(taken, "b" * 64)
+    taken = first_name(message(), SALES)
+    assert second_name(taken, "a" * 64) != second_name(taken, "b" * 64)

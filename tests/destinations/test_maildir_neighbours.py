@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.destinations.maildir import Maildir, file_sync
-from reconciler.destinations.maildir.delivery_names import name
+from reconciler.destinations.maildir.delivery_names import first_name
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
 from tests.destinations.maildirs import SALES, contents, deliver, message, names
 
 OTHER = "info@икс.рф"
-NAME = name(message(), SALES)
+NAME = first_name(message(), SALES)
 SPARSE = 1 << 40
 
 
@@ -251,7 +251,7 @@ def test_a_thread_that_is_late_does_nothing_twice(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(file_sync, "_threads", Late)
     done: list[int] = []
-    file_sync.side_by_side(done.append, [1, 2, 3])
+    file_sync.run_in_parallel(done.append, [1, 2, 3])
     for work in queued:
         work()
     assert sorted(done) == [1, 2, 3]
@@ -266,7 +266,7 @@ def test_a_sync_that_cannot_begin_closes_what_waited(
     def side_by_side(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(file_sync, "side_by_side", side_by_side)
+    monkeypatch.setattr(file_sync, "run_in_parallel", side_by_side)
     with pytest.raises(MemoryError):
         list(maildir.commit(staged))
     monkeypatch.undo()

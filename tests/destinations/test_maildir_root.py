@@ -20,7 +20,7 @@ import pytest
 from reconciler.destinations.maildir import Maildir, acting_as_owner, message_files
 from reconciler.destinations.maildir.acting_as_owner import Owner, acting_as
 from reconciler.destinations.maildir.maildir_audit import Maildirs
-from reconciler.destinations.maildir.staging import Original
+from reconciler.destinations.maildir.staging import SharedContent
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
 from tests.crashes.power import Disk
@@ -111,7 +111,7 @@ def test_a_thread_acts_as_the_owner_and_as_root_again(
 
 def test_a_recipient_who_changes_a_copy_changes_no_other_recipient_s(home: Path) -> None:
     """Alice may write to her own copy before the second one is made."""
-    original = Original([b"one", b"two"])
+    original = SharedContent([b"one", b"two"])
     hers, his = home / "hers", home.parent / "his"
     with acting_as(Owner(ALICE, ALICE)):
         first = os.open(hers, os.O_RDWR | os.O_CREAT, 0o600)

@@ -126,7 +126,7 @@ def test_in_a_user_s_maildir_we_act_as_this_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(directories, "_part", lambda *_, **more: Directory(7, below))
-    assert directories.descend(Directory(6, maildir), "new") == Directory(7, acts_as)
+    assert directories.open_inside(Directory(6, maildir), "new") == Directory(7, acts_as)
 
 
 @pytest.fixture
@@ -154,16 +154,16 @@ def test_what_a_file_holds(
     assert message_files.digest(whole, 10) == hashlib.sha256(text).hexdigest()
     assert message_files.digest(whole, 4) == hashlib.sha256(text[:4]).hexdigest()
     assert message_files.digest(whole, 99) == hashlib.sha256(text).hexdigest()
-    assert message_files.same(whole, file(text), 10)
+    assert message_files.same_content(whole, file(text), 10)
     for other in (b"012345678x", b"x123456789", b"01234x6789", text[:9], text + b"x", b""):
-        assert not message_files.same(whole, file(other), 10)
-        assert not message_files.same(whole, file(other), len(other))
+        assert not message_files.same_content(whole, file(other), 10)
+        assert not message_files.same_content(whole, file(other), len(other))
 
 
 def test_where_a_maildir_stands_its_three_directories_are_made(tmp_path: Path) -> None:
     above = os.open(tmp_path, os.O_RDONLY)
     assert not directories.contains(Directory(above), "new")
-    directories.complete(Directory(above))
+    directories.make_subdirectories(Directory(above))
     assert directories.contains(Directory(above), "new")
     os.close(above)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cur", "new", "tmp"]
@@ -177,7 +177,7 @@ def test_each_is_dealt_with_once_and_the_results_keep_their_order(count: int) ->
         done.append(number)
         return 2 * number
 
-    assert file_sync.side_by_side(double, range(count)) == [2 * each for each in range(count)]
+    assert file_sync.run_in_parallel(double, range(count)) == [2 * each for each in range(count)]
     assert sorted(done) == list(range(count))
 
 
@@ -189,7 +189,7 @@ def test_D2_each_file_that_cannot_be_synced_is_told(
     opened = []
     for path in paths:
         path.touch()
-        assert file_sync.may_wait()
+        assert file_sync.may_stay_open()
         opened.append(os.open(path, os.O_RDONLY))
     fsync = os.fsync
 
@@ -211,7 +211,7 @@ def test_a_file_that_shrinks_while_it_is_compared_is_another_one(
 ) -> None:
     one, two = file(b"text"), file(b"text")
     monkeypatch.setattr(os, "pread", lambda *_: b"")
-    assert not message_files.same(one, two, 4)
+    assert not message_files.same_content(one, two, 4)
 
 
 def test_links_that_lead_round_in_a_circle_end(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from reconciler.destinations.lmtp import lmtp_destination
 from reconciler.destinations.smtp import SmtpLogin, smtp_destination
 from reconciler.destinations.transfer import transfer_dialogue
-from reconciler.destinations.transfer.line_ends import canonical
+from reconciler.destinations.transfer.line_ends import canonical_lines
 from reconciler.destinations.transfer.mail_system import MailSystem
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
@@ -76,7 +76,7 @@ def _opened(receiver: Receiver, limits: Limits | None = None) -> MailSystem:
 
 def _stored(content: bytes) -> bytes:
     """As it is in a mailbox whose line ends are LF."""
-    return b"".join(canonical([top(), content])).replace(b"\r\n", b"\n")
+    return b"".join(canonical_lines([top(), content])).replace(b"\r\n", b"\n")
 
 
 def test_messages_arrive_octet_for_octet_or_are_refused_with_words(

@@ -317,7 +317,7 @@ def test_L9_what_is_recorded_of_messages_is_durable_at_once(
     def noting() -> None:
         raise AssertionError("a power cut could take this back")
 
-    monkeypatch.setattr(ledger, "noting", noting)
+    monkeypatch.setattr(ledger, "writing_unsynced", noting)
     ledger.record("sales", INBOX, [collected("1"), collected("2")], NOW)
     ledger.record_deleted("sales", INBOX, ["1"], NOW)
     assert ledger.known("sales", INBOX)["1"].deleted

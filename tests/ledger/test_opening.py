@@ -102,9 +102,9 @@ def test_L9_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
 def test_only_a_note_waits_for_no_disk_and_the_next_commit_does(ledger: SqlLedger) -> None:
     full, normal = 2, 1
     for transaction, expected in (
-        (ledger.noting, normal),
+        (ledger.writing_unsynced, normal),
         (ledger.writing, full),
-        (ledger.noting, normal),
+        (ledger.writing_unsynced, normal),
     ):
         with transaction() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == expected
@@ -306,7 +306,7 @@ def _told_of_damage(path: Path) -> str:
     """What is said when SQLite calls the ledger damaged."""
     damage = sqlite3.DatabaseError("database disk image is malformed")
     damage.sqlite_errorname = "SQLITE_CORRUPT"
-    with pytest.raises(LedgerUnavailable) as caught, database_errors.plainly(str(path)):
+    with pytest.raises(LedgerUnavailable) as caught, database_errors.translated_errors(str(path)):
         raise DatabaseError("SELECT 1", None, damage)
     return str(caught.value)
 

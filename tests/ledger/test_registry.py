@@ -15,7 +15,7 @@ from reconciler.ledger.tables import accounts, collectors, deliveries, folders, 
 from reconciler.model.errors import LedgerUnavailable
 from reconciler.model.history import (
     AccountState,
-    CollectedThen,
+    CollectedCount,
     DeclaredCollector,
     LastGood,
     ParkedMessage,
@@ -160,7 +160,7 @@ def test_what_sessions_collected_in_a_time(ledger: SqlLedger) -> None:
     since, until = (session(number).finished_at for number in (1, 5))
 
     assert ledger.collected_between(since, until) == [
-        CollectedThen("sales", session(number).finished_at, count)
+        CollectedCount("sales", session(number).finished_at, count)
         for number, count in ((1, 2), (3, 4))
     ]
 

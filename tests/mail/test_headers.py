@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.mail.headers import HEAD, VALUE, Field, fields
-from reconciler.mail.mail_loops import HOPS, loops
+from reconciler.mail.mail_loops import HOPS, loop_reason
 from reconciler.model.collector_id import collector_id, collector_key
 from reconciler.model.messages import Account, DeliveryId, Folder
 
@@ -79,7 +79,7 @@ def test_M10_loops() -> None:
     key = collector_key("sales", account)
     assert key == collector_key("sales", Account("pop3", "imap.example", 995, "sales"))
     assert key != collector_key("sales", Account("imap", "imap.other", 993, "sales"))
-    assert loops(f"A: b\nx-collector-id: {collector_id(message)}\n\n".encode(), key)
-    assert not loops(f"x-collector-id: {collector_id(message)}\n\n".encode(), "0" * 16)
-    assert not loops(b"Received: x\n" * HOPS + b"\n", key)
-    assert loops(b"Received: x\n" * (HOPS + 1) + b"\n", key)
+    assert loop_reason(f"A: b\nx-collector-id: {collector_id(message)}\n\n".encode(), key)
+    assert not loop_reason(f"x-collector-id: {collector_id(message)}\n\n".encode(), "0" * 16)
+    assert not loop_reason(b"Received: x\n" * HOPS + b"\n", key)
+    assert loop_reason(b"Received: x\n" * (HOPS + 1) + b"\n", key)

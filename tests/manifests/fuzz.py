@@ -34,9 +34,9 @@ from reconciler.cli.verbs import plan as plan_verb
 from reconciler.control.admission import Admission
 from reconciler.control.decision_recorder import Decision, DecisionRecorder
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import preset
+from reconciler.control.host_limits import provider_limits
 from reconciler.control.last_good import recall_last_good
-from reconciler.control.manifest_log import Complaints
+from reconciler.control.manifest_log import DiagnosticsLog
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose, recall_in_force
 from reconciler.control.service_snapshot import ServiceSnapshot
@@ -48,8 +48,8 @@ from reconciler.manifests.editing.yaml_patch import (
     MISSING,
     Setting,
     Unpatchable,
-    changed,
-    value_of,
+    apply_settings,
+    typed_yaml,
 )
 from reconciler.manifests.reports import report_formats
 from reconciler.manifests.validation import validate
@@ -514,7 +514,7 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     """Do the daemon's work: read, decide, record, plan, report and show. Then repeat it from the
     ledger's records."""
     registry, directory = MemoryRegistry(), ManifestDirectory(root)
-    look = directory.look()
+    look = directory.observe()
     _require_honest(look.diagnostics)
     difference = {
         (one.file, one.rule, one.line) for one in told if one.rule != "no-destination"
@@ -528,14 +528,14 @@ def _reconciled(root: Path, told: list[Diagnostic]) -> None:
     recorder = DecisionRecorder(registry)
     recorder.recall()
     decision = recorder.decide(look, NOW)
-    _require_honest(decision.look.diagnostics)
+    _require_honest(decision.observation.diagnostics)
     for good in registry.last_good():
         json.dumps(good.text).encode()
         good.text.encode()
     if recall_last_good(registry.last_good()).keys() != decision.desired.good.keys():
         raise Defect("what was recorded is not what is recalled")
     made = plan(decision.desired, {})
-    Complaints().tell(decision.look, decision.desired)
+    DiagnosticsLog().log_changes(decision.observation, decision.desired)
     proposal = propose(ManifestDirectory(root), root, recall_in_force(registry))
     "\n".join(plan_verb.plan_lines(replace(proposal, plan=made), NOW)).encode()
     json.dumps(plan_verb._plain(proposal)).encode()
@@ -554,8 +554,8 @@ async def _shown(decision: Decision) -> None:
         raise Defect(f"not shown: {missing}")
     for one in shown:
         one.model_dump_json(by_alias=True)
-    counts = Admission(1, preset).counts()
-    diagnostics = decision.look.diagnostics
+    counts = Admission(1, provider_limits).counts()
+    diagnostics = decision.observation.diagnostics
     draw(
         ServiceSnapshot(shown, diagnostics, board.figures, counts, 0, NOW, trouble=False),
         lambda: None,
@@ -578,11 +578,13 @@ def _edited(root: Path, mutator: Mutator) -> None:
 
 def _edits(mutator: Mutator) -> Iterator[Callable[[str], str]]:
     for value in (False, True):
-        yield lambda own, value=value: changed(own, [Setting(("spec", "enabled"), value)])  # type: ignore[misc]
+        yield lambda own, value=value: apply_settings(own, [Setting(("spec", "enabled"), value)])  # type: ignore[misc]
     for _ in range(2):
         keys, text = mutator.setting()
-        yield lambda own, keys=keys, text=text: changed(own, [Setting(keys, value_of(text))])  # type: ignore[misc]
-        yield lambda own, keys=keys: changed(own, [Setting(keys, MISSING)])  # type: ignore[misc]
+        yield lambda own, keys=keys, text=text: apply_settings(
+            own, [Setting(keys, typed_yaml(text))]
+        )  # type: ignore[misc]
+        yield lambda own, keys=keys: apply_settings(own, [Setting(keys, MISSING)])  # type: ignore[misc]
 
 
 def _own(root: Path, name: str) -> str | None:

@@ -179,7 +179,7 @@ def test_what_a_model_declares_is_a_manifest_again(manifest: Any) -> None:
 
 
 def test_inlined_schema_judges_as_the_one_with_references() -> None:
-    inlined = jsonschema.Draft7Validator(json_schema.inlined())
+    inlined = jsonschema.Draft7Validator(json_schema.inlined_schema())
     for manifest in MANIFESTS:
         for path in paths(manifest):
             if path:

@@ -18,9 +18,9 @@ from reconciler.manifests.editing.document_changes import (
 from reconciler.manifests.editing.inline_secrets import (
     SecretHidden,
     digest,
-    hidden,
-    hidden_data,
-    restored,
+    hide_secrets,
+    hide_secrets_in_data,
+    restore_secrets,
 )
 from reconciler.manifests.editing.unified_diff import unified_diff
 
@@ -116,7 +116,7 @@ password:
 
 
 def test_secrets_in_the_text_are_hidden_and_nothing_else() -> None:
-    shown = hidden(SECRETS)
+    shown = hide_secrets(SECRETS)
     assert "hunter2" not in shown
     assert shown == (
         SECRETS.replace("value: hunter2", 'value: "[redacted]"')
@@ -124,18 +124,18 @@ def test_secrets_in_the_text_are_hidden_and_nothing_else() -> None:
         .replace("'hunter2'", '"[redacted]"')
         .replace('"hunter2"', '"[redacted]"')
     )
-    assert hidden(OWN) == OWN
+    assert hide_secrets(OWN) == OWN
 
 
 def test_a_hidden_secret_that_comes_back_is_what_it_was() -> None:
     own = 'spec: {password: {value: "hunter2"}, title: a}  # x\n'
-    assert hidden_data(plain_data(own))["spec"]["password"] == {"value": "[redacted]"}
-    shown = hidden(own).replace("title: a", "title: b")
-    assert restored(shown, own) == own.replace("title: a", "title: b")
-    assert restored(own, None) == own
+    assert hide_secrets_in_data(plain_data(own))["spec"]["password"] == {"value": "[redacted]"}
+    shown = hide_secrets(own).replace("title: a", "title: b")
+    assert restore_secrets(shown, own) == own.replace("title: a", "title: b")
+    assert restore_secrets(own, None) == own
     for before in (None, "spec: {title: a}\n", "[a]\n"):
         with pytest.raises(SecretHidden):
-            restored(shown, before)
+            restore_secrets(shown, before)
 
 
 def test_the_digest_of_a_secret_is_no_help_to_guess_it() -> None:

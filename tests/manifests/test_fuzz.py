@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor, NotDeclared
-from reconciler.manifests.editing.yaml_patch import Setting, changed
+from reconciler.manifests.editing.yaml_patch import Setting, apply_settings
 from tests.captured_logs import capture_logs
 from tests.control.manifests import text
 from tests.manifests.fuzz import Mutator, ordeal
@@ -70,5 +70,5 @@ def test_what_cannot_be_changed_as_it_stands_is_refused_not_a_defect(
     for value in (False, True, "x"):
         setting = Setting(("spec", "enabled"), value)
         with pytest.raises((EditRefused, NotDeclared)):  # the name of what is no YAML is not known
-            ManifestEditor(tmp_path).change("a", partial(changed, settings=[setting]))
+            ManifestEditor(tmp_path).change("a", partial(apply_settings, settings=[setting]))
     assert (tmp_path / "a.yaml").read_text() == manifest

@@ -168,7 +168,9 @@ def test_directories_are_entered_down_to_a_bound_and_none_is_hidden_by_it(
         (directory / "x.yaml").touch()
     found = walk(tmp_path)
     assert found.files == [deep, deep.parent / "x.yaml", tmp_path / "x.yaml"]
-    assert load(deep, oddities=found.oddities).diagnostics[0].rule == "directories-too-deep"
+    assert (
+        load(deep, special_paths=found.special_paths).diagnostics[0].rule == "directories-too-deep"
+    )
 
 
 def test_a_directory_of_too_many_names_hides_no_other(
@@ -188,7 +190,8 @@ def test_a_directory_of_too_many_names_hides_no_other(
         "d/x.yaml",
     ]
     assert {
-        load(tmp_path / name, oddities=found.oddities).diagnostics[0].rule for name in "bc"
+        load(tmp_path / name, special_paths=found.special_paths).diagnostics[0].rule
+        for name in "bc"
     } == {"too-many-entries"}
 
 
@@ -219,8 +222,8 @@ def test_a_link_to_a_large_tree_is_followed_whole_or_not_at_all(
         "small/below/x.yaml",
         "z.yaml",
     ]
-    assert found.oddities.is_abroad(root / "small" / "below" / "x.yaml")
-    assert not found.oddities.is_abroad(root / "z.yaml")
+    assert found.special_paths.leads_outside(root / "small" / "below" / "x.yaml")
+    assert not found.special_paths.leads_outside(root / "z.yaml")
     assert [one.rule for one in validate([root])] == ["too-many-entries"]
 
 

@@ -108,7 +108,7 @@ def test_what_no_longer_holds_is_not_used(
     kept = tmp_path / "kept.json"
     check_files(paths, kept=kept)
     if what == "version":
-        monkeypatch.setattr(check_cache, "program", lambda: "another")
+        monkeypatch.setattr(check_cache, "program_digest", lambda: "another")
     elif what != "options":
         kept.write_text({"garbage": "{", "other": "[]"}[what])
     check_files(paths, kept=kept, allow_inline_secrets=what == "options")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.manifests import parallel_parsing
-from reconciler.manifests.parallel_parsing import spread
+from reconciler.manifests.parallel_parsing import map_parallel
 
 PATIENCE = 20.0
 
@@ -60,7 +60,7 @@ def waiting(items: Sequence[int], place: str) -> list[int]:
 
 
 def test_what_comes_of_them_is_in_their_order_and_the_processes_are_gone() -> None:
-    found = spread(where, list(range(21)), 100)
+    found = map_parallel(where, list(range(21)), 100)
     assert [item for item, _ in found] == list(range(100, 121))
     processes = {process for _, process in found}
     assert os.getpid() not in processes
@@ -70,14 +70,14 @@ def test_what_comes_of_them_is_in_their_order_and_the_processes_are_gone() -> No
 
 
 def test_few_are_done_here() -> None:
-    assert {process for _, process in spread(where, list(range(7)), 0)} == {os.getpid()}
+    assert {process for _, process in map_parallel(where, list(range(7)), 0)} == {os.getpid()}
 
 
 def test_secrets_and_sockets_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PASSWORD", "hunter2")
     with socket.socket() as listening:
         listening.set_inheritable(True)
-        for environment, open_files in spread(surroundings, list(range(8)), None):
+        for environment, open_files in map_parallel(surroundings, list(range(8)), None):
             assert "hunter2" not in environment.values()
             assert not [
                 name for name in environment if not name.startswith(parallel_parsing._PASSED_ON)
@@ -86,7 +86,7 @@ def test_secrets_and_sockets_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_killed_one_left_is_done_here() -> None:
-    assert spread(fatal, list(range(20)), os.getpid()) == list(range(20))
+    assert map_parallel(fatal, list(range(20)), os.getpid()) == list(range(20))
 
 
 def test_none_that_can_be_started_is_no_harm(
@@ -96,17 +96,17 @@ def test_none_that_can_be_started_is_no_harm(
     broken.write_text("#!/bin/false\n")
     broken.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(broken))
-    assert spread(where, list(range(9)), 1) == where(range(9), 1)
+    assert map_parallel(where, list(range(9)), 1) == where(range(9), 1)
 
 
 def test_another_version_of_the_program_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_parsing, "program", lambda: "the one before")
-    assert spread(where, list(range(9)), 1) == where(range(9), 1)
+    monkeypatch.setattr(parallel_parsing, "program_digest", lambda: "the one before")
+    assert map_parallel(where, list(range(9)), 1) == where(range(9), 1)
 
 
 def test_a_defect_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError):
-        spread(wrong, list(range(8)), None)
+        map_parallel(wrong, list(range(8)), None)
     assert "KeyError" in capfd.readouterr().err
 
 

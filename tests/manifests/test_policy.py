@@ -154,7 +154,7 @@ def test_manifests_name_what_the_policy_allows(
     found = [one.rule for one in validate([path]) if one.is_error]
     assert sorted(found) == rules
     if rules:
-        assert ManifestDirectory(path.parent).look().observed.declarations == ()
+        assert ManifestDirectory(path.parent).observe().observed.declarations == ()
     enforce(Allowed())
     assert not [one for one in validate([path]) if one.is_error]  # without it, all of them are fine
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from reconciler.manifests import loading, manifest_set, parallel_check, parallel_parsing
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor
-from reconciler.manifests.editing.yaml_patch import Setting, changed
+from reconciler.manifests.editing.yaml_patch import Setting, apply_settings
 from reconciler.manifests.effective_manifest import digest, resolve_paths
 from reconciler.manifests.loading import ParsedFile, parse
-from reconciler.manifests.manifest_set import gathered, load_set
+from reconciler.manifests.manifest_set import gather_templates, load_set
 from reconciler.manifests.parallel_check import check_files
 from reconciler.manifests.templates.template_index import Templates, may_hold
 from reconciler.manifests.templates.template_merge import ALTERNATIVES, FILES
@@ -280,7 +280,9 @@ def test_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_two_of_one_name_are_none() -> None:
-    templates = gathered([parse(OFFICE.encode(), "a.yaml"), parse(OFFICE.encode(), "b.yaml")])
+    templates = gather_templates(
+        [parse(OFFICE.encode(), "a.yaml"), parse(OFFICE.encode(), "b.yaml")]
+    )
     office = templates.find("office")
     assert office is not None
     assert office.fields("", "sales") is None
@@ -290,7 +292,9 @@ def test_two_of_one_name_are_none() -> None:
 def test_verbs_change_what_has_a_template(tmp_path: Path) -> None:
     files(tmp_path, office=OFFICE, sales=SALES)
     editor = ManifestEditor(tmp_path)
-    editor.change("sales", lambda own: changed(own, [Setting(("spec", "collect", "limit"), 7)]))
+    editor.change(
+        "sales", lambda own: apply_settings(own, [Setting(("spec", "collect", "limit"), 7)])
+    )
     (loaded,) = load_set([tmp_path / "office.yaml", tmp_path / "sales.yaml"]).results[1].manifests
     assert loaded.manifest.declared()["spec"]["collect"] | {"maxMessageSize": ""} == {
         "mode": "new-keep",

@@ -13,9 +13,9 @@ from reconciler.manifests.editing.yaml_patch import (
     MISSING,
     Setting,
     Unpatchable,
-    changed,
-    value_of,
-    written,
+    apply_settings,
+    typed_yaml,
+    yaml_value,
 )
 from reconciler.manifests.yaml.document_reader import read
 
@@ -93,7 +93,7 @@ def set_(path: str, value: Any) -> Setting:
 def test_only_what_is_meant_changes(setting: Setting, gone: list[str], come: list[str]) -> None:
     lines = [
         line
-        for line in difflib.ndiff(TEXT.splitlines(), changed(TEXT, [setting]).splitlines())
+        for line in difflib.ndiff(TEXT.splitlines(), apply_settings(TEXT, [setting]).splitlines())
         if line[0] in "+-"
     ]
     assert [line[2:] for line in lines if line[0] == "-"] == gone
@@ -102,17 +102,19 @@ def test_only_what_is_meant_changes(setting: Setting, gone: list[str], come: lis
 
 def test_new_fields_follow_the_last_one_and_line_ends_stay() -> None:
     text = TEXT.replace("\n", "\r\n")
-    after = changed(text, [set_("spec.enabled", False)])
+    after = apply_settings(text, [set_("spec.enabled", False)])
     assert after.replace("    enabled: false\r\n", "") == text
     assert "\n" not in after.replace("\r\n", "")
 
 
 def test_nothing_to_change_changes_nothing() -> None:
-    assert changed(TEXT, [set_("spec.title", "Hello"), set_("spec.nothing", MISSING)]) == TEXT
+    assert (
+        apply_settings(TEXT, [set_("spec.title", "Hello"), set_("spec.nothing", MISSING)]) == TEXT
+    )
 
 
 def test_the_last_field_of_a_mapping_leaves_an_empty_one_and_comments() -> None:
-    after = changed(TEXT, [set_("spec.recipient.forwardTo", MISSING)])
+    after = apply_settings(TEXT, [set_("spec.recipient.forwardTo", MISSING)])
     assert data(after)["spec"]["recipient"] == {}
     assert "# head" in after
     assert "'Hello'" in after
@@ -120,7 +122,7 @@ def test_the_last_field_of_a_mapping_leaves_an_empty_one_and_comments() -> None:
 
 def test_an_alias_is_changed_and_not_its_anchor() -> None:
     text = "spec:\n  a: &x {k: 1}  # one\n  b: *x\n"
-    after = changed(text, [set_("spec.b.k", 2)])
+    after = apply_settings(text, [set_("spec.b.k", 2)])
     assert data(after)["spec"] == {"a": {"k": 1}, "b": {"k": 2}}
     assert "# one" in after
 
@@ -128,13 +130,13 @@ def test_an_alias_is_changed_and_not_its_anchor() -> None:
 @pytest.mark.parametrize("value", ["1", '"1"', "{k: 1}", "[1]", "|\n    one"])
 def test_an_alias_is_replaced_and_not_its_anchor(value: str) -> None:
     text = f"spec:\n  a: &x {value}\n  b: *x\n"
-    after = changed(text, [set_("spec.b", 2)])
+    after = apply_settings(text, [set_("spec.b", 2)])
     assert data(after)["spec"] == {"a": data(text)["spec"]["a"], "b": 2}
 
 
 def test_a_field_below_a_value_is_refused() -> None:
     with pytest.raises(Unpatchable, match="title is no mapping"):
-        changed(TEXT, [set_("spec.title.more", 1)])
+        apply_settings(TEXT, [set_("spec.title.more", 1)])
 
 
 @pytest.mark.parametrize(
@@ -153,12 +155,12 @@ def test_a_field_below_a_value_is_refused() -> None:
     ],
 )
 def test_values_as_people_type_them(text: str, value: object) -> None:
-    assert value_of(text) == value
+    assert typed_yaml(text) == value
 
 
 def test_a_value_that_is_no_yaml_is_refused() -> None:
     with pytest.raises(Unpatchable):
-        value_of("[a")
+        typed_yaml("[a")
 
 
 @settings(deadline=None, max_examples=60)
@@ -174,9 +176,9 @@ def test_a_value_that_is_no_yaml_is_refused() -> None:
 )
 def test_every_text_reads_back_as_it_was(text: str) -> None:
     for style in (None, "'", '"'):
-        assert data(f"a: {written(text, style)}\n") == {"a": text}
-        assert data(f"a: {{b: {written(text, style)}, c: 1}}\n") == {"a": {"b": text, "c": 1}}
-    assert data(changed(TEXT, [set_("spec.title", text)]))["spec"]["title"] == text
+        assert data(f"a: {yaml_value(text, style)}\n") == {"a": text}
+        assert data(f"a: {{b: {yaml_value(text, style)}, c: 1}}\n") == {"a": {"b": text, "c": 1}}
+    assert data(apply_settings(TEXT, [set_("spec.title", text)]))["spec"]["title"] == text
 
 
 def data(text: str) -> Any:

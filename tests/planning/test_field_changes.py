@@ -9,7 +9,7 @@ import pytest
 from reconciler.model.in_force import InForce
 from reconciler.model.secret import REDACTED
 from reconciler.planning.desired_state import DesiredCollector, desire
-from reconciler.planning.field_changes import Change, changes
+from reconciler.planning.field_changes import FieldChange, changes
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.plan_preview import describe_in_force, preview, relocate, would_run
 from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Replace, Start, Stop, plan
@@ -40,9 +40,9 @@ def test_every_field_that_differs_is_told_with_both_values() -> None:
         "a", title="New", collect={"interval": "1h", "limit": 100}, source={**SOURCE, "port": 1993}
     )
     assert planned(collector("a"), after).changes == (
-        Change("spec.title", None, "New"),
-        Change("spec.source.port", None, 1993),
-        Change("spec.collect.interval", "5m", "1h"),
+        FieldChange("spec.title", None, "New"),
+        FieldChange("spec.source.port", None, 1993),
+        FieldChange("spec.collect.interval", "5m", "1h"),
     )
 
 
@@ -51,8 +51,8 @@ def test_a_list_is_one_value_and_paths_are_absolute() -> None:
         "a", source={**SOURCE, "folders": ["INBOX", "Lists/*"], "password": {"file": "other"}}
     )
     assert planned(collector("a"), after).changes == (
-        Change("spec.source.password.file", f"{BASE}/secret", f"{BASE}/other"),
-        Change("spec.source.folders", None, ["INBOX", "Lists/*"]),
+        FieldChange("spec.source.password.file", f"{BASE}/secret", f"{BASE}/other"),
+        FieldChange("spec.source.folders", None, ["INBOX", "Lists/*"]),
     )
 
 
@@ -64,7 +64,7 @@ def test_a_destinations_change_is_told() -> None:
     one = collector("a", destination="d")
     found = preview(observed(one, after), stands(one, before))
     assert [step.changes for step in found.steps if isinstance(step, Replace)] == [
-        (Change("destination.spec.maildir.path", "/a", "/b"),)
+        (FieldChange("destination.spec.maildir.path", "/a", "/b"),)
     ]
 
 
@@ -76,7 +76,7 @@ def test_that_a_destination_is_the_default_is_told_in_the_collectors_own_field()
     one = collector("a", destination="d")
     found = preview(observed(one, after), stands(one, before))
     assert [step.changes for step in found.steps if isinstance(step, Replace)] == [
-        (Change("destination.spec.maildir.path", "/a", "/b"),)
+        (FieldChange("destination.spec.maildir.path", "/a", "/b"),)
     ]
 
 
@@ -211,6 +211,6 @@ def test_S1_no_secret_that_stands_in_a_manifest_is_shown() -> None:
         return desire(observed(collector("a", source=source)), {}).collectors["a"]
 
     assert changes(with_secrets("one"), with_secrets("two")) == (
-        Change("spec.source.oauth2.clientSecret.value", REDACTED, REDACTED),
-        Change("spec.source.oauth2.refreshToken.value", REDACTED, REDACTED),
+        FieldChange("spec.source.oauth2.clientSecret.value", REDACTED, REDACTED),
+        FieldChange("spec.source.oauth2.refreshToken.value", REDACTED, REDACTED),
     )

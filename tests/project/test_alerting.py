@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.errors import AuthenticationFailed
-from reconciler.web.metrics.metric_catalogue import CATALOGUE, Described
+from reconciler.web.metrics.metric_catalogue import CATALOGUE, MetricDescription
 from tests.project import ROOT
 from tests.project.alerting import (
     RULE_TESTS,
@@ -44,7 +44,7 @@ _PROCESS = set(re.findall(r"process_\w+", text_of("none")))
 _USED = re.compile(r"\b((?:mailcollector|process)_\w+|up\b)(?:\{([^}]*)\})?")
 
 
-def described(name: str) -> Described | None:
+def described(name: str) -> MetricDescription | None:
     """The metric of the catalogue that has this name, or a part of this histogram."""
     for one in CATALOGUE.values():
         parts = ("_bucket", "_sum", "_count") if one.kind == "histogram" else ("",)

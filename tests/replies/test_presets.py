@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.host_limits import ELSEWHERE, preset
+from reconciler.control.host_limits import ELSEWHERE, provider_limits
 from reconciler.manifests.manifest_set import load_set
 from reconciler.model.known_providers import PROVIDERS
 from reconciler.model.spec import MailCollector, SourceSpec
@@ -47,7 +47,7 @@ def test_what_is_written_beside_it_wins(
 def test_each_has_a_server(provider: Any) -> None:
     found = source(provider=provider.name)
     assert (found.host, found.effective_port, found.tls) == (provider.imap or provider.pop3)
-    assert preset(found.host) is ELSEWHERE or preset(found.host).connections <= 10
+    assert provider_limits(found.host) is ELSEWHERE or provider_limits(found.host).connections <= 10
 
 
 def test_a_collectors_provider_counts_before_its_templates_server(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_preset_leaves_the_manifest_as_it_is() -> None:
 
 
 def test_hosts_of_a_provider_have_its_limits() -> None:
-    limits: Callable[[str], Any] = preset
+    limits: Callable[[str], Any] = provider_limits
     assert limits("imap.gmail.com").connections == 10
     assert limits("imap.mail.yahoo.com").logins == 30
     assert limits("notgmail.com") is ELSEWHERE

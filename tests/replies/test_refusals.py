@@ -16,7 +16,7 @@ from reconciler.model.errors import (
     Throttled,
     TlsRefused,
 )
-from reconciler.model.known_providers import NAMES, PROVIDERS, of_host
+from reconciler.model.known_providers import NAMES, PROVIDERS, provider_of_host
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.replies.refusals import concerns_all, duration, refusal
 from reconciler.replies.reply_meaning import decoded, understand
@@ -346,7 +346,10 @@ def test_every_provider_is_sound() -> None:
         assert provider.sources
         for server in filter(None, (provider.imap, provider.pop3)):
             if server.host != "127.0.0.1" and provider.name != "outlook":
-                assert (of_host(server.host) or provider).title in {provider.title, "Microsoft 365"}
+                assert (provider_of_host(server.host) or provider).title in {
+                    provider.title,
+                    "Microsoft 365",
+                }
 
 
 @pytest.mark.parametrize("piece", ["imap ", "too ", "pop3/imap ", "a", "登", "account exceeded "])

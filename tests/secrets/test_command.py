@@ -18,7 +18,7 @@ from reconciler.model.errors import SecretUnavailable
 from reconciler.model.manifest_policy import Allowed, enforce
 from reconciler.model.spec import SecretRef
 from reconciler.secrets import read_secret, secret_command
-from reconciler.secrets.secret_command import output
+from reconciler.secrets.secret_command import run_command
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(
 ) -> None:
     began = time.monotonic()
     assert (
-        output(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100)
+        run_command(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100)
         == b"hunter2\n"
     )
     assert time.monotonic() - began < 20
@@ -79,7 +79,7 @@ def test_what_a_program_has_started_ends_with_it(
 ) -> None:
     monkeypatch.setattr(secret_command, "TIMEOUT", 0.5)
     with pytest.raises(SecretUnavailable, match=r"within 0\.5 seconds"):
-        output(["/bin/sh", "-c", f"sleep 25 & echo $! > {left_behind}; wait"], 100)
+        run_command(["/bin/sh", "-c", f"sleep 25 & echo $! > {left_behind}; wait"], 100)
     assert _ends(int(left_behind.read_text()))
 
 
@@ -98,7 +98,7 @@ def _ends(process: int) -> bool:
 
 
 def test_an_endless_output_is_cut_and_its_program_ended() -> None:
-    assert len(output(["/usr/bin/env", "yes"], 1000)) == 1001
+    assert len(run_command(["/usr/bin/env", "yes"], 1000)) == 1001
 
 
 def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(
@@ -113,13 +113,13 @@ def test_E11_a_program_gets_nothing_that_is_meant_for_us_alone(
         "-c",
         "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))",
     ]
-    seen = output(printing, 100_000).decode()
+    seen = run_command(printing, 100_000).decode()
     assert "hunter2" not in seen
     assert "VAULT" not in seen
     assert {"PATH", "LC_ALL"} <= {line.partition("=")[0] for line in seen.splitlines()}
     enforce(Allowed(file="/etc/policy.yaml", variables_passed_on=("VAULT_*", "MAILCOLLECTOR_*")))
     try:
-        again = output(printing, 100_000).decode()
+        again = run_command(printing, 100_000).decode()
     finally:
         enforce(Allowed())
     assert "VAULT_ADDR=https://vault.example" in again
@@ -132,15 +132,15 @@ def test_it_leads_a_process_group_of_its_own() -> None:
         "-c",
         "import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())",
     ]
-    assert output(printing, 100) == b"True True\n"
+    assert run_command(printing, 100) == b"True True\n"
 
 
 def test_a_program_whose_name_is_no_path_is_an_error_that_says_so() -> None:
     with pytest.raises(SecretUnavailable, match="cannot start"):
-        output(["a\0b"], 100)
+        run_command(["a\0b"], 100)
 
 
 def test_a_program_that_prints_as_much_as_it_may_has_to_succeed_as_well() -> None:
-    assert output(["/bin/sh", "-c", "printf 12345"], 5) == b"12345"
+    assert run_command(["/bin/sh", "-c", "printf 12345"], 5) == b"12345"
     with pytest.raises(SecretUnavailable):
-        output(["/bin/sh", "-c", "printf 12345; exit 3"], 5)
+        run_command(["/bin/sh", "-c", "printf 12345; exit 3"], 5)

@@ -11,7 +11,7 @@ from reconciler.model.errors import AuthenticationFailed, SourceUnsuitable
 from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import token_client
 from reconciler.secrets.oauth2.consent_flow import Consent
-from reconciler.secrets.oauth2.token_answers import Answered
+from reconciler.secrets.oauth2.token_answers import ErrorAnswer
 
 
 def spec_of(tmp_path: Path) -> SourceSpec:
@@ -37,7 +37,7 @@ def test_a_code_that_is_refused_is_told(
     code: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
-        raise Answered(code, "too old")
+        raise ErrorAnswer(code, "too old")
 
     monkeypatch.setattr(token_client, "post", refused)
     consent = Consent(spec_of(tmp_path), ConsentMethod())

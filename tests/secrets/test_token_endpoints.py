@@ -24,7 +24,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SecretRef
 from reconciler.secrets.oauth2 import refresh_tokens, token_client
 from reconciler.secrets.oauth2.refresh_tokens import RefreshTokens
-from reconciler.secrets.oauth2.token_answers import Answered, read_answer, refusal
+from reconciler.secrets.oauth2.token_answers import ErrorAnswer, read_answer, refusal
 from reconciler.secrets.oauth2.token_client import TokenClient, _proxy, post
 from reconciler.secrets.oauth2.token_endpoints import Application
 from reconciler.secrets.oauth2.token_request import place_of
@@ -77,7 +77,7 @@ def test_metadata_that_nobody_can_use(
 
 @pytest.mark.parametrize("where", ["https://id.example.org/token?x=1", "id.example.org"])
 def test_a_refusal_names_the_host_alone(where: str) -> None:
-    error = refusal(where, Answered("INVALID_CLIENT", "no such"), "no access token")
+    error = refusal(where, ErrorAnswer("INVALID_CLIENT", "no such"), "no access token")
     assert isinstance(error, AuthenticationFailed | SourceUnsuitable)
     assert str(error).startswith("id.example.org: no access token: INVALID_CLIENT: no such: ")
 
@@ -98,11 +98,11 @@ def test_O8_only_where_the_client_is_refused_it_is_told_in_another_way(
 
     def posted(url: str, form: object, client: TokenClient, secrets: object) -> None:
         ways.append("basic" if client.basic else "form")
-        raise Answered(code, "", status)
+        raise ErrorAnswer(code, "", status)
 
     monkeypatch.setattr(token_client, "_posted", posted)
     clients = [TokenClient("id", Secret("s"), basic) for basic in (True, False)]
-    with pytest.raises(Answered):
+    with pytest.raises(ErrorAnswer):
         post(f"{ISSUER}/t", {}, clients, ())
     assert ways == asked
 
@@ -216,11 +216,11 @@ def test_what_broke_while_a_form_was_sent_is_told_in_words() -> None:
         (429, b"", Throttled),
         (499, b"", ProtocolViolation),
         (500, b"", ConnectionFailed),
-        (401, b"", Answered),
-        (403, b"", Answered),
+        (401, b"", ErrorAnswer),
+        (403, b"", ErrorAnswer),
         (404, b"", ProtocolViolation),
-        (400, b'{"error": "invalid_grant"}', Answered),
-        (299, b'{"error": "invalid_grant"}', Answered),
+        (400, b'{"error": "invalid_grant"}', ErrorAnswer),
+        (299, b'{"error": "invalid_grant"}', ErrorAnswer),
         (300, b'{"access_token": "a"}', SourceUnsuitable),
     ],
 )

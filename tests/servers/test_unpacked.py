@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.collect.session import Session
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
@@ -63,7 +63,7 @@ class Collected:
         fate = Fate()
         self.ledger.fate = fate
         # a mode
-        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
+        task = SessionTask("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
         return Session(
             task,
             opened(spec, Secret(password or self.server.password), Limits()),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.sources.pop3.multiline_body import Body
+from reconciler.sources.pop3.multiline_body import MultilineBody
 from reconciler.wire.connection import Connection
 from reconciler.wire.receive_buffer import ReceiveBuffer
 from tests.sources.pop3_scripts import stuff
@@ -50,7 +50,7 @@ def cut(data: bytes, borders: Iterable[int]) -> Iterator[bytes]:
 def read(pieces: Iterable[bytes]) -> tuple[bytes, bytes]:
     """The message, and what is left in the buffer."""
     connection = Pieces(pieces)
-    body = Body(cast(Connection, connection))
+    body = MultilineBody(cast(Connection, connection))
     message = b"".join(body)
     assert body.complete
     assert body.octets == len(message)
@@ -87,7 +87,7 @@ def test_large_bodies_are_given_out_in_pieces(size: int, step: int) -> None:
     message = (b"." * 61 + b"\r\n" + b".\r\n\r\n..\r\n") * (size // 70)
     wire = stuff(message) + b"+OK"
     connection = Pieces(wire[start : start + step] for start in range(0, len(wire), step))
-    pieces = list(Body(cast(Connection, connection)))
+    pieces = list(MultilineBody(cast(Connection, connection)))
     assert b"".join(pieces) == message
     assert max(map(len, pieces)) <= 128 << 10
     assert b"+OK".startswith(connection.take(100))

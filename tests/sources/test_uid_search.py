@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.sources.imap import uid_search
-from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed
-from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.fetch_responses import LARGEST_UID, TaggedCompletion
+from reconciler.sources.imap.response_reader import UntaggedResponse
 from reconciler.sources.imap.uid_search import (
     all_uids,
     existing_uids,
@@ -36,22 +36,22 @@ class Dialogue:
         self._flags = flags
         self.asked: list[str] = []
 
-    def run(self, *words: str, hear: Mapping[str, Callable[[Untagged], None]]) -> Any:
+    def run(self, *words: str, hear: Mapping[str, Callable[[UntaggedResponse], None]]) -> Any:
         self.asked.append(" ".join(words))
         if words[1] == "SEARCH":
             for text in self._search or ():
                 name, _, rest = text.partition(b" ")
-                hear[name.decode()](Untagged(name.decode(), None, rest))
+                hear[name.decode()](UntaggedResponse(name.decode(), None, rest))
             return SimpleNamespace(ok=self._search is not None)
         for number, text in self._flags or ():
-            hear["FETCH"](Untagged("FETCH", number, text))
+            hear["FETCH"](UntaggedResponse("FETCH", number, text))
         return SimpleNamespace(ok=self._flags is not None)
 
     def fetch_uids(self, uids: str, items: str) -> Iterator[Any]:
         self.asked.append(f"FETCH {uids} {items}")
         for uid in self._fetch or ():
             yield SimpleNamespace(uid=uid)
-        yield Completed(
+        yield TaggedCompletion(
             "" if self._fetch is None else "OK", "OK" if self._fetch is not None else "NO", b""
         )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reconciler.web.metrics.metric_catalogue import CATALOGUE, Described
+from reconciler.web.metrics.metric_catalogue import CATALOGUE, MetricDescription
 from tests.project import ROOT
 
 PAGE = ROOT / "docs" / "metrics.md"
@@ -25,7 +25,7 @@ def _rows(*, per_collector: bool) -> Iterator[str]:
     return (_row(one) for one in CATALOGUE.values() if one.per_collector is per_collector)
 
 
-def _row(one: Described) -> str:
+def _row(one: MetricDescription) -> str:
     labels = ", ".join(f"`{label}`" for label in one.labels)
     return f"| `{one.shown}` | {one.kind} | {labels} | {one.text} |\n"
 

@@ -20,13 +20,13 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.cli.daemon_client import _declined
-from reconciler.collect.backoff import decide
+from reconciler.collect.backoff import next_backoff
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import CheckRequests
 from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import preset
+from reconciler.control.host_limits import provider_limits
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
 from reconciler.control.running_set import RunningSet
@@ -118,12 +118,12 @@ async def daemon(
     root: Path, settings: Settings, *, allow_inline_secrets: bool = False
 ) -> AsyncIterator[Daemon]:
     script, registry, clock, board = Script(), MemoryRegistry(), Clock(), StatusBoard(Clock())
-    pool = SessionPool(script.run, decide, registry, 4, clock.now)
-    admission = Admission(4, preset)
+    pool = SessionPool(script.run, next_backoff, registry, 4, clock.now)
+    admission = Admission(4, provider_limits)
     loops = RunningSet(pool, admission, clock, board)
     directory = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
     controller = Controller(directory, registry, loops, board, clock)
-    board.connect(loops.state, controller.ended)
+    board.connect(loops.state, controller.loop_ended)
     control = ControlService(
         controller, loops, board, registry, CheckRequests(check, admission), clock
     )

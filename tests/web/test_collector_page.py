@@ -1,4 +1,4 @@
-"""A collector's page without a browser: where values come from, what is never shown, the diary, and
+"""A collector's page without a browser: the origin of values, what is never shown, the events, and
 who may do what."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.control.collector_diary import ENTRIES, CollectorDiary
+from reconciler.control.collector_events import ENTRIES, CollectorEvents
 from reconciler.control.effective_fields import effective_lines
 from reconciler.manifests.loading import parse
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
@@ -81,16 +81,16 @@ def test_each_value_tells_where_it_comes_from() -> None:
     assert found["source:"] == ""  # its values come from several places
 
 
-def test_a_diary_is_short_and_tells_what_repeats_once() -> None:
-    diary = CollectorDiary()
-    diary.planned(Start("sales", "declared"), NOON)
-    diary.planned(Keep("sales", "unchanged"), NOON)
+def test_a_list_of_events_is_short_and_tells_what_repeats_once() -> None:
+    events = CollectorEvents()
+    events.add_step(Start("sales", "declared"), NOON)
+    events.add_step(Keep("sales", "unchanged"), NOON)
     for at in range(3):
-        diary.finished("sales", report(at, Outcome.FAILED))
-    diary.finished("sales", report(4, collected=2))
-    diary.finished("sales", report(5, collected=3))
+        events.add_session("sales", report(at, Outcome.FAILED))
+    events.add_session("sales", report(4, collected=2))
+    events.add_session("sales", report(5, collected=3))
 
-    found = [(one.what, one.times, one.count) for one in diary.entries("sales")]
+    found = [(one.what, one.times, one.count) for one in events.events("sales")]
 
     assert found == [
         ("collected", 2, 5),
@@ -99,10 +99,10 @@ def test_a_diary_is_short_and_tells_what_repeats_once() -> None:
         ("start", 1, 0),
     ]
     for at in range(3 * ENTRIES):
-        diary.finished("sales", report(at, collected=at % 2))
-    assert len(diary.entries("sales")) == ENTRIES
-    diary.forget("sales")
-    assert diary.entries("sales") == ()
+        events.add_session("sales", report(at, collected=at % 2))
+    assert len(events.events("sales")) == ENTRIES
+    events.forget("sales")
+    assert events.events("sales") == ()
 
 
 def test_a_chart_has_a_bar_for_each_session_and_marks_failures() -> None:

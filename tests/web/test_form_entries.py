@@ -18,7 +18,7 @@ from reconciler.web.page.form_fields import shown_values
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.schema_fields import collector_fields
-from reconciler.web.page.tidy_entries import tidied
+from reconciler.web.page.tidy_entries import tidy
 from tests.control.manifests import save
 from tests.web.test_form import COMMENTED, NEW, files, loaded, wrong
 
@@ -104,7 +104,7 @@ def value(data: Any, path: str) -> Any:
 def test_N1_N6_numbers_without_end_stay_as_they_are() -> None:
     """For a rule to say so, and without looking at each digit again for every other one."""
     for typed in ("9" * 5000 + " min", "9" * 500_000):
-        assert tidied(EMPTY | {INTERVAL: typed}, EMPTY, FIELDS)[INTERVAL] == typed
+        assert tidy(EMPTY | {INTERVAL: typed}, EMPTY, FIELDS)[INTERVAL] == typed
 
 
 def test_entries_that_are_meant_well_give_the_right_manifest(
@@ -159,10 +159,10 @@ def test_a_password_keeps_its_spaces_and_loses_its_line_end(
 
 def test_what_nobody_changed_is_not_tidied() -> None:
     loaded_values = EMPTY | {FORWARD: "mailto:x@example.net", INTERVAL: "5 min"}
-    assert tidied(loaded_values, loaded_values, FIELDS) == loaded_values
-    assert tidied({TITLE: "x"}, loaded_values, FIELDS) == {TITLE: "x"}
+    assert tidy(loaded_values, loaded_values, FIELDS) == loaded_values
+    assert tidy({TITLE: "x"}, loaded_values, FIELDS) == {TITLE: "x"}
     port = EMPTY | {SERVER: "mail.example.com:1993", PORT: "993"}
-    assert tidied(port, EMPTY, FIELDS) == port  # two ports: a rule says so
+    assert tidy(port, EMPTY, FIELDS) == port  # two ports: a rule says so
 
 
 @pytest.mark.parametrize(

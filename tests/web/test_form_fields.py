@@ -25,7 +25,7 @@ from reconciler.web.page.form_fields import (
     under_more,
 )
 from reconciler.web.page.form_labels import label
-from reconciler.web.page.form_values import NotReadable, typed_value
+from reconciler.web.page.form_values import UnreadableValue, typed_value
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.schema_fields import SchemaField, collector_fields, fields_of
@@ -218,7 +218,7 @@ def test_a_group_of_tomorrow_is_in_the_form() -> None:
 
 def test_what_is_no_yaml_is_refused() -> None:
     field = SchemaField(("spec", "x"), "yaml", "X")
-    with pytest.raises(NotReadable):
+    with pytest.raises(UnreadableValue):
         typed_value("{a: ", field)
 
 
@@ -242,8 +242,8 @@ def test_a_login_tells_its_provider() -> None:
 
 def test_the_rules_with_words_are_there() -> None:
     assert set(rule_words.RULES) <= set(rule_catalogue.RULES)
-    assert rule_words.by_rule("interval", Language("ru"))
-    assert not rule_words.by_rule("interval", Language("en"))
+    assert rule_words.rule_words("interval", Language("ru"))
+    assert not rule_words.rule_words("interval", Language("en"))
 
 
 def russian() -> set[str]:

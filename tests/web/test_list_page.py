@@ -13,11 +13,11 @@ import pytest
 
 from reconciler.control.admission import Admission
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import preset
+from reconciler.control.host_limits import provider_limits
 from reconciler.control.pause_switch import PauseSwitch
 from reconciler.control.recent_messages import HOURS, RecentMessages
 from reconciler.control.service_pause import ServicePause
-from reconciler.model.history import CollectedThen
+from reconciler.model.history import CollectedCount
 from reconciler.model.outcomes import Failure
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_notices import notice_of, with_notice
@@ -257,7 +257,7 @@ def test_a_manifest_with_errors_leads_to_the_manifests(on_site: Play, root: obje
 def test_a_pause_is_told_first_with_the_button_that_ends_it(on_site: Play) -> None:
     async def scenario(here: Site) -> None:
         csrf = await here.log_in(Role.OPERATE)
-        control, admission = here.daemon.control, Admission(4, preset)
+        control, admission = here.daemon.control, Admission(4, provider_limits)
         control.pauses = PauseSwitch(ServicePause(None), admission, control._board, Clock())
         await post(here, "/service/pause", csrf, reason="<b>the move</b>")
         raw = (await here.ask("GET /", **HTML)).text
@@ -310,8 +310,8 @@ def test_a_notice_is_a_fixed_sentence_and_leads_nowhere_else() -> None:
 def test_the_hours_of_the_last_day() -> None:
     recent, now = RecentMessages(), datetime(2026, 5, 5, 12, 30, tzinfo=UTC)
     before = (
-        CollectedThen("a", now - timedelta(hours=23), 2),
-        CollectedThen("a", now - timedelta(hours=24), 7),
+        CollectedCount("a", now - timedelta(hours=23), 2),
+        CollectedCount("a", now - timedelta(hours=24), 7),
     )
     recent.add("a", now, 5)
     recent.recall(before)

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.control.service_figures import ServiceFigures
 from reconciler.model.provider_classes import CLASSES
 from reconciler.model.settings import MetricsMode, Settings
@@ -220,7 +220,7 @@ def test_the_option_and_its_variable(
         return 0
 
     monkeypatch.setenv("MAILCOLLECTOR_METRICS", variable)
-    click.command(common()(command)).main(words, standalone_mode=False)
+    click.command(common_options()(command)).main(words, standalone_mode=False)
     assert [settings.metrics for settings in taken] == [expected]
 
 

@@ -256,8 +256,11 @@ def test_a_listing_has_time_as_long_as_it_moves(connect: Connect) -> None:
 
 
 def test_a_longer_silence_may_be_waited_out() -> None:
-    assert (Limits.patient(120.0).silence, Limits.patient(120.0).command) == (120.0, 360.0)
-    assert Limits.patient(60.0) == Limits()
+    assert (Limits.with_silence(120.0).silence, Limits.with_silence(120.0).command) == (
+        120.0,
+        360.0,
+    )
+    assert Limits.with_silence(60.0) == Limits()
 
 
 def test_I17_slowloris_of_bulk_data(connect: Connect) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import account_prompts, manifest_changes
-from reconciler.cli.common_options import FILES, common
+from reconciler.cli.common_options import FILES, common_options
 from reconciler.cli.connect import manifests_to_write
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import Labels
 from reconciler.manifests.editing.git_commit import require_committable
@@ -137,7 +137,7 @@ if TYPE_CHECKING:
 )
 @click.option("--disabled", is_flag=True, help="Declare it, but do not run it yet.")
 @manifest_changes.git_commit
-@common(uses=FILES)
+@common_options(uses=FILES)
 def command(
     settings: Settings, name: str | None, file: str | None, git_commit: bool, **fields: Any
 ) -> int:
@@ -151,7 +151,7 @@ def command(
         raise click.UsageError("give the manifest as FILE or as options, not both")
     if not file and not name:
         raise click.UsageError("name the collector, or give its manifest with -f FILE")
-    if fields["provider"] and (meant := known_providers.meant(fields["provider"])):
+    if fields["provider"] and (meant := known_providers.guess_provider(fields["provider"])):
         fields["provider"] = meant.name
     given = account_prompts.manifests_from(_read(file), name) if file else {}
     secret = None
@@ -165,18 +165,18 @@ def command(
             given = {str(name): _composed(str(name), directory, **fields)}
         try:
             with (
-                manifest_changes.refusals(),
+                manifest_changes.printed_diagnostics(),
                 account_prompts.secret_kept(secret, directory, str(name)),
             ):
                 _write(editor, given, git_commit=git_commit)
         except CollectorError:
             options = account_prompts.missing_options(fields)
             if options and not (file or fields["template"]):
-                tell(f"add needs {', '.join(options)}; on a terminal it asks for them")
+                print_message(f"add needs {', '.join(options)}; on a terminal it asks for them")
             raise
-    if provider := known_providers.named(fields["provider"] or ""):
+    if provider := known_providers.provider_named(fields["provider"] or ""):
         for sentence in provider.prepare:
-            tell(f"{provider.title}: {sentence}")
+            print_message(f"{provider.title}: {sentence}")
     return 0
 
 
@@ -190,7 +190,7 @@ def _write(editor: ManifestEditor, given: Mapping[str, bytes], *, git_commit: bo
     provide(editor.directory)
     for name, content in given.items():
         written = editor.add(name, content)
-        manifest_changes.finish(written.path, f"Add collector {name}", git_commit=git_commit)
+        manifest_changes.report_change(written.path, f"Add collector {name}", git_commit=git_commit)
 
 
 def _is_terminal() -> bool:

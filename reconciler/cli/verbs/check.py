@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.common_options import LOGGING_IN, common
-from reconciler.cli.connect import reach
-from reconciler.cli.output_forms import aligned, output, plain, structured
+from reconciler.cli.common_options import LOGGING_IN, common_options
+from reconciler.cli.connect import open_collectors
+from reconciler.cli.output_forms import json_data, output, serialize, table_lines
 from reconciler.cli.readable_text import octets
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     help="Also where the server refused the login and nothing has changed since.",
 )
 @output
-@common(uses=LOGGING_IN)
+@common_options(uses=LOGGING_IN)
 def command(settings: Settings, name: str, force: bool, output: str) -> int:
     """Connects to the server of the collector NAME, logs in, counts the messages, checks the
     destination, and says what a first session would do. Nothing is collected and nothing is
     changed. As with collect, a refused login is not repeated, and a server that asked for a pause
     is left alone. What a check learns of that also counts for sessions."""
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         report = collectors.check(name, force=force)
     click.echo(_rendered(report, output))
     return 0 if report.ok else 1
@@ -54,7 +54,7 @@ def _rendered(report: CheckReport, output: str) -> str:
         return report.name
     if output == "table":
         return "\n".join(report_lines(report))
-    return structured(plain(report), output)
+    return serialize(json_data(report), output)
 
 
 def report_lines(report: CheckReport) -> list[str]:
@@ -65,7 +65,7 @@ def report_lines(report: CheckReport) -> list[str]:
         for step in report.steps
     ]
     if report.folders:
-        lines += aligned(
+        lines += table_lines(
             ("FOLDER", "MESSAGES", "SIZE", "NEW", "SKIPPED"),
             [
                 (

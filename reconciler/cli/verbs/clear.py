@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import reach
-from reconciler.cli.output_forms import output, structured
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.common_options import READING, common_options
+from reconciler.cli.connect import open_collectors
+from reconciler.cli.output_forms import output, serialize
+from reconciler.cli.verb import print_error, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.settings import Settings
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 @click.argument("name", shell_complete=collector_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, yes: bool, output: str) -> int:
     """Forgets what the collector NAME has collected. Every message on the server then counts as new
     and is collected again. Nothing is deleted, neither on the server nor in the mailboxes. Asks
     first, unless --yes is given."""
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         if not (yes or _confirmed(name, collectors.description(name).history_size)):
-            complain(f"nothing was forgotten of {name}")
+            print_error(f"nothing was forgotten of {name}")
             return 1
         cleared = collectors.clear(name)
     click.echo(_rendered(name, cleared, output))
@@ -73,6 +73,4 @@ def _rendered(name: str, cleared: Cleared, output: str) -> str:
             f"{name}: {cleared.forgotten:,} messages forgotten; everything on the server "
             "counts as new"
         )
-    return structured(
-        {"name": name, "epoch": cleared.epoch, "forgotten": cleared.forgotten}, output
-    )
+    return serialize({"name": name, "epoch": cleared.epoch, "forgotten": cleared.forgotten}, output)

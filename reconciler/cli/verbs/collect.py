@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.collector_summary import failure, full, succeeded
-from reconciler.cli.collectors import Collectors, CollectOutcome, unknown
-from reconciler.cli.common_options import SESSIONS, common
-from reconciler.cli.connect import reach
-from reconciler.cli.output_forms import output, plain, structured
-from reconciler.cli.readable_text import tell, until
+from reconciler.cli.collector_summary import error_text, is_success, session_counters
+from reconciler.cli.collectors import Collectors, CollectOutcome, unknown_collectors
+from reconciler.cli.common_options import SESSIONS, common_options
+from reconciler.cli.connect import open_collectors
+from reconciler.cli.output_forms import json_data, output, serialize
+from reconciler.cli.readable_text import print_message, time_until
 from reconciler.cli.session_progress import progress
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.verb import print_error, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     help="The Maildirs are meant to be on the file systems that they are on now.",
 )
 @output
-@common(uses=SESSIONS)
+@common_options(uses=SESSIONS)
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     settings: Settings,
     names: Sequence[str],
@@ -78,11 +78,11 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     as it asked. If no daemon runs, this process collects, and always waits for the end."""
     if every == bool(names):
         raise click.UsageError("name the collectors, or say --all")
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         declared = {shown.metadata.name: shown for shown in collectors.listed()}
-        missing = unknown(names, declared)
+        missing = unknown_collectors(names, declared)
         for error in missing:
-            complain(error)
+            print_error(error)
         if missing:
             return 1
         chosen = _enabled(declared) if every else list(dict.fromkeys(names))
@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         if failed:
             _tell_next_attempts(collectors, failed)
     if output in {"json", "yaml"}:
-        click.echo(structured([_shown(outcome) for outcome in outcomes], output))
+        click.echo(serialize([_shown(outcome) for outcome in outcomes], output))
     return 1 if failed else 0
 
 
@@ -136,13 +136,13 @@ def _requested(collectors: Collectors, name: str, *, force: bool) -> CollectOutc
 
 
 def _is_success(outcome: CollectOutcome) -> bool:
-    return outcome.error is None and (outcome.session is None or succeeded(outcome.session))
+    return outcome.error is None and (outcome.session is None or is_success(outcome.session))
 
 
 def _print(outcome: CollectOutcome, output: str) -> None:
     """Print an outcome: an error on stderr, in every form of output."""
     if outcome.error:
-        complain(f"{outcome.name}: {outcome.error.reason}: {outcome.error}")
+        print_error(f"{outcome.name}: {outcome.error.reason}: {outcome.error}")
     elif output == "name":
         click.echo(outcome.name)
     elif output == "table":
@@ -153,20 +153,23 @@ def _sentence(outcome: CollectOutcome) -> str:
     if outcome.session is None:
         return "asked to collect"
     error = outcome.session.error
-    return full(outcome.session) + (f"; failed: {failure(error)}" if error else "")
+    return session_counters(outcome.session) + (f"; failed: {error_text(error)}" if error else "")
 
 
 def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
     now = datetime.now(UTC)
     for shown in collectors.listed():
         if shown.metadata.name in names and (upcoming := shown.status.next_session):
-            tell(f"{shown.metadata.name}: next attempt {until(upcoming, now)} ({moment(upcoming)})")
+            print_message(
+                f"{shown.metadata.name}: next attempt {time_until(upcoming, now)} "
+                f"({moment(upcoming)})"
+            )
 
 
 def _shown(outcome: CollectOutcome) -> dict[str, Any]:
     error = outcome.error
     return {
         "name": outcome.name,
-        "session": plain(outcome.session) if outcome.session else None,
+        "session": json_data(outcome.session) if outcome.session else None,
         "error": {"reason": error.reason, "message": str(error)} if error else None,
     }

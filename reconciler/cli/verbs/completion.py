@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.verb import verb
 from reconciler.model.selectors import Selector, assignments, selector
 from reconciler.model.settings import Settings
@@ -39,7 +39,7 @@ _VARIABLE = "_MAILCOLLECTOR_COMPLETE"
     exits={0: "printed", 2: "usage"},
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@common(uses=())
+@common_options(uses=())
 def command(_: Settings, shell: str) -> int:
     """Prints the script that makes a shell complete verbs, options, the names of collectors and
     their labels."""

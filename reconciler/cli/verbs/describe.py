@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.collector_summary import facts, failure, waiting, waiting_for_destination
-from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import reach, tell_where_from
-from reconciler.cli.output_forms import aligned, output, plain, structured
-from reconciler.cli.readable_text import ago, octets, until
+from reconciler.cli.collector_summary import (
+    declared_fields,
+    destination_away_text,
+    error_text,
+    host_away_text,
+)
+from reconciler.cli.common_options import READING, common_options
+from reconciler.cli.connect import open_collectors, warn_without_daemon
+from reconciler.cli.output_forms import json_data, output, serialize, table_lines
+from reconciler.cli.readable_text import octets, time_since, time_until
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.harmless_text import escape
@@ -38,21 +43,21 @@ _WIDTH = 15
 )
 @click.argument("name", shell_complete=collector_names)
 @output
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, output: str) -> int:
     """Shows everything about the collector NAME: what is declared, its conditions, the last error
     and the next attempt, the last sessions, what it has collected in all, and how much its history
     remembers. Also lists the messages that failed, with what happens to them next, and those that
     are parked."""
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         description = collectors.description(name)
-        tell_where_from(settings, collectors)
+        warn_without_daemon(settings, collectors)
     if output == "name":
         click.echo(description.collector.metadata.name)
     elif output == "table":
         click.echo("\n".join(description_lines(description, datetime.now(UTC))))
     else:
-        click.echo(structured(plain(description), output))
+        click.echo(serialize(json_data(description), output))
     return 0
 
 
@@ -76,11 +81,11 @@ def _fields(description: Description, now: datetime) -> Iterator[str]:
             "Labels",
             ", ".join(f"{key}={value}" for key, value in collector.metadata.labels.items()),
         )
-    for name, value in facts(collector.spec):
+    for name, value in declared_fields(collector.spec):
         yield _field(name, value)
     yield from _status(collector.status, now)
     for alert in description.alerts:
-        yield _field("Alert", f"{alert.text} (the server, {ago(alert.at, now)})")
+        yield _field("Alert", f"{alert.text} (the server, {time_since(alert.at, now)})")
     yield _field(
         "History", f"{description.history_size:,} messages remembered, epoch {description.epoch}"
     )
@@ -100,16 +105,17 @@ def _status(status: Status, now: datetime) -> Iterator[str]:
     if status.loop_started_at:
         yield _field("Running since", moment(status.loop_started_at))
     if status.last_session and status.last_session.error:
-        yield _field("Last error", failure(status.last_session.error))
+        yield _field("Last error", error_text(status.last_session.error))
     for note in status.last_session.notes if status.last_session else ():
         yield _field("Note", note)
     if away := status.host_away:
-        yield _field("Host away", f"{waiting(away, now)}: {away.message}")
+        yield _field("Host away", f"{host_away_text(away, now)}: {away.message}")
     if closed := status.destination_away:
-        yield _field("Dest. away", f"{waiting_for_destination(closed, now)}: {closed.message}")
+        yield _field("Dest. away", f"{destination_away_text(closed, now)}: {closed.message}")
     if status.next_session:
         yield _field(
-            "Next session", f"{until(status.next_session, now)} ({moment(status.next_session)})"
+            "Next session",
+            f"{time_until(status.next_session, now)} ({moment(status.next_session)})",
         )
     totals = status.totals
     yield _field(
@@ -131,14 +137,14 @@ def _conditions(status: Status, now: datetime) -> list[str]:
             condition.type,
             condition.status,
             condition.reason,
-            ago(condition.last_transition_time, now),
+            time_since(condition.last_transition_time, now),
             condition.message,
         )
         for condition in status.conditions
     ]
     return [
         "Conditions:",
-        *aligned(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, indent="  "),
+        *table_lines(("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"), rows, indent="  "),
     ]
 
 
@@ -159,7 +165,7 @@ def _sessions(description: Description) -> list[str]:
         "SIZE",
         "ERROR",
     )
-    return ["Sessions:", *aligned(header, map(_session, description.sessions), indent="  ")]
+    return ["Sessions:", *table_lines(header, map(_session, description.sessions), indent="  ")]
 
 
 def _session(session: ShownSession) -> tuple[str, ...]:
@@ -194,7 +200,7 @@ def _failing(description: Description, now: datetime) -> list[str]:
             message.key,
             "" if message.size is None else octets(message.size),
             f"{message.attempts:,}",
-            ago(message.last_attempt, now),
+            time_since(message.last_attempt, now),
             message.next,
             message.reason,
         )
@@ -202,7 +208,7 @@ def _failing(description: Description, now: datetime) -> list[str]:
     ]
     return [
         "Failed messages:",
-        *aligned(
+        *table_lines(
             ("FOLDER", "KEY", "SIZE", "ATTEMPTS", "LAST", "NEXT", "REASON"), rows, indent="  "
         ),
     ]
@@ -216,12 +222,12 @@ def _parked(description: Description, now: datetime) -> list[str]:
             message.folder,
             message.key,
             "" if message.size is None else octets(message.size),
-            ago(message.since, now),
+            time_since(message.since, now),
             message.reason,
         )
         for message in description.parked
     ]
     return [
         "Parked messages:",
-        *aligned(("FOLDER", "KEY", "SIZE", "SINCE", "REASON"), rows, indent="  "),
+        *table_lines(("FOLDER", "KEY", "SIZE", "SINCE", "REASON"), rows, indent="  "),
     ]

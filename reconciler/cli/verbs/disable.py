@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import manifest_changes
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.settings import Settings
@@ -21,7 +21,7 @@ from reconciler.model.settings import Settings
 )
 @click.argument("name", shell_complete=collector_names)
 @manifest_changes.git_commit
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, git_commit: bool) -> int:
     """Sets `enabled: false` in the manifest of the collector NAME: it stays declared, keeps its
     history, and collects nothing. Comments, order and quoting of the file stay as they are."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import manifest_changes
-from reconciler.cli.common_options import FILES, common
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.common_options import FILES, common_options
+from reconciler.cli.verb import print_error, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model.errors import CollectorError
@@ -121,7 +121,7 @@ class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
     help="Remove a field.",
 )
 @manifest_changes.git_commit
-@common(uses=FILES)
+@common_options(uses=FILES)
 def command(
     settings: Settings,
     name: str,
@@ -137,18 +137,18 @@ def command(
     if not (sets or unsets):
         return _with_editor(settings, name, message, git_commit=git_commit)
     # not needed for --help
-    from reconciler.manifests.editing.yaml_patch import MISSING, Setting, changed, value_of  # noqa: PLC0415
+    from reconciler.manifests.editing.yaml_patch import MISSING, Setting, apply_settings, typed_yaml  # noqa: PLC0415
 
     def edited(own: str) -> str:
-        return changed(
+        return apply_settings(
             own,
             [
-                *(Setting(field, value_of(text)) for field, text in sets),
+                *(Setting(field, typed_yaml(text)) for field, text in sets),
                 *(Setting(field, MISSING) for field in unsets),
             ],
         )
 
-    manifest_changes.change(settings, name, edited, message, git_commit=git_commit)
+    manifest_changes.change_document(settings, name, edited, message, git_commit=git_commit)
     return 0
 
 
@@ -157,7 +157,7 @@ def _with_editor(settings: Settings, name: str, message: str, *, git_commit: boo
         raise click.UsageError("an editor needs a terminal: name the fields with --set FIELD=VALUE")
     editor = manifest_changes.open_editor(settings)
     manifest_changes.require_declared(editor, name)
-    with manifest_changes.refusals():
+    with manifest_changes.printed_diagnostics():
         before = editor.declared(name).own
     if git_commit:
         require_committable(editor.declared(name).path)
@@ -187,7 +187,7 @@ def _unwritten_text_kept(name: str) -> Iterator[_Draft]:
                 descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
             ) as kept:
                 kept.write(draft.text)
-            complain(f"what you wrote is kept in {file}")
+            print_error(f"what you wrote is kept in {file}")
 
 
 def _edit_until_valid(
@@ -201,7 +201,7 @@ def _edit_until_valid(
         if after == before:
             draft.text = None
         if after in {before, content if shown != before else before}:
-            complain(f"{name} was not changed")
+            print_error(f"{name} was not changed")
             return 0 if after == before else 1
         try:
             # mypy sees no default
@@ -211,7 +211,7 @@ def _edit_until_valid(
             continue
         draft.text = None
         assert written is not None  # noqa: S101  # the text differs
-        manifest_changes.finish(written.path, message, git_commit=git_commit)
+        manifest_changes.report_change(written.path, message, git_commit=git_commit)
         return 0
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from reconciler.cli.collectors import suggestion
-from reconciler.cli.common_options import common
-from reconciler.cli.output_forms import structured
+from reconciler.cli.common_options import common_options
+from reconciler.cli.output_forms import serialize
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -47,7 +47,7 @@ def _rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     show_default=True,
     help="How it is printed.",
 )
-@common(uses=())
+@common_options(uses=())
 def command(_: Settings, rule: str | None, output: str) -> int:
     """Explains a rule of `validate`, or lists all rules."""
     # not needed for --help
@@ -66,7 +66,7 @@ def command(_: Settings, rule: str | None, output: str) -> int:
         if rule in {None, one}
     ]
     if output != "text":
-        click.echo(structured(found, output))
+        click.echo(serialize(found, output))
     elif rule:
         (one,) = found
         click.echo(f"{rule} ({one['severity']})\n\n{one['meaning']}\n\n{one['page']}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import asdict
 
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import manifests_directory
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape, json_text
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How the findings are printed.",
 )
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, fix: bool, output: str) -> int:
     """Checks that the ledger is intact, and compares it with the Maildirs and the manifests. It
     reports temporary files that crashes left, damaged mail, mail that is recorded but not found,

@@ -15,14 +15,14 @@ from reconciler.cli.collector_list import (
     Renderer,
     SortField,
     SortKey,
-    ordered,
     renderer,
+    sort_collectors,
 )
-from reconciler.cli.collectors import unknown
-from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import reach, tell_where_from
-from reconciler.cli.readable_text import plain_terminal, tell
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.collectors import unknown_collectors
+from reconciler.cli.common_options import READING, common_options
+from reconciler.cli.connect import open_collectors, warn_without_daemon
+from reconciler.cli.readable_text import plain_terminal, print_message
+from reconciler.cli.verb import print_error, verb
 from reconciler.cli.verbs.completion import Label, collector_names
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _EVERY = 1.0
 """Seconds between two looks of --watch."""
-Look = tuple[list["ShownCollector"], list[str]]
+Observation = tuple[list["ShownCollector"], list[str]]
 
 
 @verb(
@@ -111,7 +111,7 @@ Look = tuple[list["ShownCollector"], list[str]]
     show_default=True,
     help="How the result is printed; jsonpath and custom-columns are kubectl's.",
 )
-@common(uses=READING)
+@common_options(uses=READING)
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     settings: Settings,
     names: Sequence[str],
@@ -131,9 +131,9 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     render = renderer(output, headers=not no_headers)
     said: list[bool] = []
 
-    def look() -> Look:
+    def look() -> Observation:
         found, missing = _selected(settings, names, search, wanted, said)
-        return ordered(found, key) if key else found, missing
+        return sort_collectors(found, key) if key else found, missing
 
     if watch:
         return _watch(look, render, one=len(names) == 1)
@@ -142,32 +142,32 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     if text:
         click.echo(text, nl=not text.endswith("\n"))  # a template says itself where a line ends
     elif not missing and not shown:
-        tell("no collectors")
+        print_message("no collectors")
     for line in missing:
-        complain(line)
+        print_error(line)
     return 1 if missing else 0
 
 
 def _selected(
     settings: Settings, names: Sequence[str], search: str, wanted: Selector, said: list[bool]
-) -> Look:
+) -> Observation:
     """Return the collectors that were asked for, in that order, and an error text for each name
     that does not exist. `said` is empty until the source of the list was printed."""
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         shown = collectors.listed(search, wanted)
         known = {
             one.metadata.name
             for one in (collectors.listed() if names and (search or wanted.text) else shown)
         }
-        missing = [str(it) for it in unknown(names, known)]
+        missing = [str(it) for it in unknown_collectors(names, known)]
         if not (said or missing):
-            tell_where_from(settings, collectors)
+            warn_without_daemon(settings, collectors)
             said.append(True)
     found = {collector.metadata.name: collector for collector in shown}
     return [found[name] for name in dict.fromkeys(names or found) if name in found], missing
 
 
-def _watch(look: Callable[[], Look], render: Renderer, *, one: bool) -> int:
+def _watch(look: Callable[[], Observation], render: Renderer, *, one: bool) -> int:
     before = None
     try:
         while True:

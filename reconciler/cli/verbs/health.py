@@ -10,9 +10,9 @@ import time
 import click
 
 from reconciler.cli.collectors import DaemonUnreachable
-from reconciler.cli.common_options import common
-from reconciler.cli.connect import connected, state_directory
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.common_options import common_options
+from reconciler.cli.connect import connect_to_daemon, state_directory
+from reconciler.cli.verb import print_error, verb
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
@@ -34,14 +34,14 @@ _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
         2: "usage",
     },
 )
-@common(manifests=False, uses={"--state-dir"})
+@common_options(manifests=False, uses={"--state-dir"})
 def command(settings: Settings) -> int:
     """Asks the running daemon whether its control loop still runs, and waits 8 seconds at most.
     Meant for containers and supervisors. A mailbox that fails, or an invalid manifest, does not
     make a daemon unhealthy. Neither the manifests nor the ledger are read."""
     status, said = _answer(settings, time.monotonic() + _DEADLINE)
     if status != 200:
-        complain(
+        print_error(
             f"the daemon over {settings.state_dir} is not well: {said or f'HTTP status {status}'}"
         )
         return 1
@@ -58,7 +58,7 @@ def _answer(settings: Settings, deadline: float) -> tuple[int, str]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_left(deadline))
-            if not connected(connection, settings, directory):
+            if not connect_to_daemon(connection, settings, directory):
                 raise DaemonUnreachable(
                     f"no daemon runs over {settings.state_dir}: nobody listens on "
                     f"{settings.control_socket.name} there"

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.common_options import FILES, common
+from reconciler.cli.common_options import FILES, common_options
 from reconciler.cli.connect import MANIFESTS, running_daemon
 from reconciler.cli.manifest_changes import diagnostic_line
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from reconciler.manifests.foreign.imported_accounts import Foreign, Manifests, Present
+    from reconciler.manifests.foreign.imported_accounts import (
+        ForeignConfiguration,
+        ImportedManifests,
+        Present,
+    )
 
 
 class ConfigurationUnreadable(CollectorError):
@@ -71,7 +75,7 @@ class ConfigurationUnreadable(CollectorError):
     "manifests, which git ignores.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the manifests; write nothing.")
-@common(uses=FILES)
+@common_options(uses=FILES)
 def command(
     settings: Settings,
     tool: str,
@@ -94,9 +98,9 @@ def command(
         [*foreign.notes, *(note for one in foreign.accounts for note in one.notes)],
         key=lambda note: note.line,
     ):
-        tell(escape(f"{file}:{note.line}: {note.message}"))
+        print_message(escape(f"{file}:{note.line}: {note.message}"))
     for name, why in invalid.items():
-        tell(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
+        print_message(escape(f"{file}: {name.removesuffix('.yaml')} is left out: {why}"))
     found = found.without(invalid)
     if dry_run:
         click.echo("---\n".join(found.texts.values()), nl=False)
@@ -106,12 +110,12 @@ def command(
     return 1 if invalid or foreign.left_out else 0
 
 
-def _read(tool: str, file: Path, domain: str) -> Foreign:
+def _read(tool: str, file: Path, domain: str) -> ForeignConfiguration:
     # not needed for --help
     from reconciler.manifests.foreign.fetchmail import fetchmail  # noqa: PLC0415
     from reconciler.manifests.foreign.getmail import getmail  # noqa: PLC0415
     from reconciler.manifests.foreign.imported_accounts import (  # noqa: PLC0415
-        Foreign,
+        ForeignConfiguration,
         Note,
         UnreadableConfiguration,
     )
@@ -133,7 +137,7 @@ def _read(tool: str, file: Path, domain: str) -> Foreign:
         found = {"fetchmailrc": fetchmail, "getmailrc": getmail}[tool](
             text.removeprefix("\ufeff"), domain, str(file.absolute().parent)
         )
-        return Foreign(found.accounts, (*notes, *found.notes), found.left_out)
+        return ForeignConfiguration(found.accounts, (*notes, *found.notes), found.left_out)
     except UnreadableConfiguration as error:
         raise ConfigurationUnreadable(f"{file}:{error.line}: {error}") from error
 
@@ -145,7 +149,9 @@ def _directory(settings: Settings) -> Path:
     return settings.manifests or MANIFESTS
 
 
-def _manifests(foreign: Foreign, file: Path, directory: Path, secrets: Path | None) -> Manifests:
+def _manifests(
+    foreign: ForeignConfiguration, file: Path, directory: Path, secrets: Path | None
+) -> ImportedManifests:
     from reconciler.manifests.editing.modeline import modeline_for  # noqa: PLC0415
     from reconciler.manifests.foreign.imported_accounts import manifests  # noqa: PLC0415
 
@@ -180,7 +186,7 @@ def _present(directory: Path) -> Present:
     return Present(frozenset(editor.names()), found, frozenset(others - found.keys()))
 
 
-def _invalid(settings: Settings, directory: Path, found: Manifests) -> dict[str, str]:
+def _invalid(settings: Settings, directory: Path, found: ImportedManifests) -> dict[str, str]:
     """Return the manifests that would be invalid: file name to diagnostics, in one line."""
     # not needed for --help
     from reconciler.manifests.editing.manifest_editor import EditRefused, ManifestEditor  # noqa: PLC0415
@@ -206,7 +212,7 @@ def _invalid(settings: Settings, directory: Path, found: Manifests) -> dict[str,
     return {name: why for name, why in sorted(reasons.items()) if why}
 
 
-def _write(directory: Path, secrets: Path, found: Manifests) -> None:
+def _write(directory: Path, secrets: Path, found: ImportedManifests) -> None:
     """Write the secrets, then the manifests, which refer to them. Write all files or none: raise
     FileExistsError where one of them exists already."""
     from reconciler.manifests.editing.atomic_files import NewFiles  # noqa: PLC0415

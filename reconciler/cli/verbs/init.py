@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape
 from reconciler.model.settings import Settings
@@ -78,7 +78,7 @@ _CI = {
     show_default=True,
     help="For whose CI a job that checks the manifests is written.",
 )
-@common(uses=())
+@common_options(uses=())
 def command(_: Settings, directory: Path, ci: str) -> int:
     """Makes a directory to begin with, DIR or the current one. It contains `collectors.d` for the
     manifests, `secrets` for passwords (0700, ignored by git), the JSON Schema and the settings by

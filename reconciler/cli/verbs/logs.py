@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.collector_summary import failure, full
-from reconciler.cli.common_options import READING, common
-from reconciler.cli.connect import reach, tell_where_from
-from reconciler.cli.output_forms import output, plain, structured
+from reconciler.cli.collector_summary import error_text, session_counters
+from reconciler.cli.common_options import READING, common_options
+from reconciler.cli.connect import open_collectors, warn_without_daemon
+from reconciler.cli.output_forms import json_data, output, serialize
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.harmless_text import escape
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
     "whole logins are left out, and so are messages.",
 )
 @output
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, output: str, *, protocol: bool) -> int:
     """Shows the last sessions of the collector NAME, the newest last: when each began, how it
     ended, its figures and its error. Then what happened to the collector since the daemon
     started."""
-    with reach(settings) as collectors:
+    with open_collectors(settings) as collectors:
         description = collectors.description(name)
         dialogues = collectors.dialogues(name) if protocol else ()
-        tell_where_from(settings, collectors)
+        warn_without_daemon(settings, collectors)
     if output == "name":
         click.echo(name)
     elif output != "table":
-        click.echo(structured(_data(description, dialogues, protocol=protocol), output))
+        click.echo(serialize(_data(description, dialogues, protocol=protocol), output))
     elif protocol:
         click.echo(_said(dialogues), nl=False)
     else:
-        click.echo("\n".join(told(description)))
+        click.echo("\n".join(log_lines(description)))
     return 0
 
 
-def told(description: Description) -> list[str]:
+def log_lines(description: Description) -> list[str]:
     """Return the sessions and the events as lines."""
     sessions = [line for one in description.sessions[::-1] for line in _session(one)]
     events = [_event(one) for one in description.events[::-1]]
@@ -74,9 +74,9 @@ def told(description: Description) -> list[str]:
 
 
 def _session(session: ShownSession) -> Iterator[str]:
-    yield f"  {moment(session.started_at)}  {session.outcome}: {full(session)}"
+    yield f"  {moment(session.started_at)}  {session.outcome}: {session_counters(session)}"
     if session.error:
-        yield f"      {failure(session.error)}"
+        yield f"      {error_text(session.error)}"
     yield from (f"      {escape(note)}" for note in session.notes)
 
 
@@ -101,7 +101,7 @@ def _data(
 ) -> dict[str, Any]:
     data: dict[str, Any] = {
         "name": description.collector.metadata.name,
-        "sessions": [plain(one) for one in description.sessions],
-        "events": [plain(one) for one in description.events],
+        "sessions": [json_data(one) for one in description.sessions],
+        "events": [json_data(one) for one in description.events],
     }
-    return {**data, "dialogues": [plain(one) for one in dialogues]} if protocol else data
+    return {**data, "dialogues": [json_data(one) for one in dialogues]} if protocol else data

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.readable_text import tell
+from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.model.consent_request import ConsentMethod, Prompt
@@ -54,7 +54,7 @@ from reconciler.model.settings import Settings
     metavar="URL",
     help="Where device codes are given out, for `provider: custom`.",
 )
-@common(uses=READING)
+@common_options(uses=READING)
 def command(
     settings: Settings, name: str, device: bool, port: int, authorization_url: str, device_url: str
 ) -> int:
@@ -75,8 +75,8 @@ def command(
 
 def _print_prompt(prompt: Prompt) -> None:
     """Print what the owner has to open. It goes to stderr: stdout is for the result."""
-    tell(
+    print_message(
         f"Open this address, and consent as the owner of the mailbox:\n\n    {escape(prompt.url)}\n"
     )
     if prompt.code:
-        tell(f"and type this code there: {escape(prompt.code)}\n")
+        print_message(f"and type this code there: {escape(prompt.code)}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.connect import running_daemon
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
@@ -19,7 +19,7 @@ from reconciler.model.settings import Settings
     exits={0: "the service is paused", 1: "that cannot be kept, or the daemon refuses", 2: "usage"},
 )
 @click.option("--reason", default="", metavar="TEXT", help="Why; shown to whoever looks.")
-@common(uses=frozenset({"--state-dir"}))
+@common_options(uses=frozenset({"--state-dir"}))
 def command(settings: Settings, reason: str) -> int:
     """Pauses the whole service: no collector starts a session, until `mailcollector resume`. The
     sessions that run end after the message in hand. The pause outlasts restarts; where no daemon

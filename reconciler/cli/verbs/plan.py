@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import MANIFESTS, running_daemon
-from reconciler.cli.output_forms import output, structured
-from reconciler.cli.readable_text import tell
+from reconciler.cli.output_forms import output, serialize
+from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape, json_text
 from reconciler.model.settings import Settings
 
 if TYPE_CHECKING:
     from reconciler.control.offline_views import Proposal
-    from reconciler.planning.field_changes import Change
+    from reconciler.planning.field_changes import FieldChange
     from reconciler.planning.reconcile_plan import Step
 
 _SIGNS = {
@@ -55,7 +55,7 @@ _UNREMARKABLE = {"unchanged", "disabled"}
     "directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path)
 )
 @output
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, directory: Path | None, output: str) -> int:
     """Shows what `run` would start, replace, stop or hold back if the manifests were those in DIR,
     field by field, and what that means for the mail. Changes nothing. DIR is treated as if it stood
@@ -75,7 +75,7 @@ def command(settings: Settings, directory: Path | None, output: str) -> int:
         click.echo(text)
     errors = [found for found in proposal.diagnostics if found.is_error]
     for found in errors:
-        tell(
+        print_message(
             escape(
                 f"{found.file}:{found.line}:{found.column}: error: {found.message} [{found.rule}]"
             )
@@ -88,7 +88,7 @@ def _rendered(proposal: Proposal, output: str) -> str:
         return "\n".join(step.name for step in proposal.plan.changes)
     if output == "table":
         return "\n".join(plan_lines(proposal, _history_ends()))
-    return structured(_plain(proposal), output)
+    return serialize(_plain(proposal), output)
 
 
 def _history_ends() -> datetime:
@@ -143,7 +143,7 @@ def _step(step: Step, proposal: Proposal, until: datetime) -> Iterator[str]:
         yield f"    {click.style('!', fg='magenta')} {sentence}"
 
 
-def _change(change: Change) -> Iterator[str]:
+def _change(change: FieldChange) -> Iterator[str]:
     if change.before is not None:
         yield click.style(f"- {escape(change.field)}: {_value(change.before)}", fg="red")
     if change.after is not None:

@@ -7,9 +7,9 @@ import sys
 import click
 
 from reconciler.cli import manifest_changes
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import running_daemon
-from reconciler.cli.verb import complain, verb
+from reconciler.cli.verb import print_error, verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model.settings import Settings
@@ -30,7 +30,7 @@ from reconciler.model.settings import Settings
 @click.argument("name", shell_complete=collector_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @manifest_changes.git_commit
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
     """Removes the manifest of the collector NAME: its document, and the file if nothing else is in
     it. The collector stops after the message in hand. What it has collected is remembered for 30
@@ -39,14 +39,14 @@ def command(settings: Settings, name: str, yes: bool, git_commit: bool) -> int:
     editor = manifest_changes.open_editor(settings)
     manifest_changes.require_declared(editor, name)
     if not (yes or _confirmed(name)):
-        complain(f"{name} was not removed")
+        print_error(f"{name} was not removed")
         return 1
-    with manifest_changes.refusals():
+    with manifest_changes.printed_diagnostics():
         if git_commit:
             require_committable(editor.declared(name).path)
         written = editor.remove(name)
     _confirm_removal(settings, name)
-    manifest_changes.finish(written.path, f"Remove collector {name}", git_commit=git_commit)
+    manifest_changes.report_change(written.path, f"Remove collector {name}", git_commit=git_commit)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.connect import running_daemon
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
@@ -15,7 +15,7 @@ from reconciler.model.settings import Settings
     examples=[("mailcollector resume", "lets the service go on")],
     exits={0: "the service runs", 1: "that cannot be kept, or the daemon refuses", 2: "usage"},
 )
-@common(uses=frozenset({"--state-dir"}))
+@common_options(uses=frozenset({"--state-dir"}))
 def command(settings: Settings) -> int:
     """Ends a pause that `mailcollector pause`, the page or the API began. What is due starts at the
     pace that each server's limits allow."""

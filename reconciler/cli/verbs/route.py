@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.common_options import READING, common
+from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import manifests_directory
-from reconciler.cli.output_forms import aligned, output, structured
+from reconciler.cli.output_forms import output, serialize, table_lines
 from reconciler.cli.verb import verb
 from reconciler.cli.verbs.completion import collector_names
 from reconciler.mail.headers import HEAD
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.argument("name", shell_complete=collector_names)
 @click.argument("file")
 @output
-@common(uses=READING)
+@common_options(uses=READING)
 def command(settings: Settings, name: str, file: str, output: str) -> int:
     """Shows who would get the message in FILE (- for standard input) if the collector NAME had
     fetched it: each recipient with the tier, the header and its line, and the rule that decided,
@@ -69,7 +69,7 @@ def _rendered(name: str, routing: Routing, output: str) -> str:
     return (
         "\n".join(routing_lines(name, routing))
         if output == "table"
-        else structured(routing.declared(), output)
+        else serialize(routing.declared(), output)
     )
 
 
@@ -80,7 +80,7 @@ def routing_lines(name: str, routing: Routing) -> list[str]:
         f"{escape(name)}: the message {fate}{f' ({routing.reason})' if routing.reason else ''}"
     ]
     if routing.recipients:
-        lines += aligned(
+        lines += table_lines(
             ("RECIPIENT", "TIER", "HEADER", "LINE", "RULE"),
             [
                 (each.address, each.tier, each.header or "", str(each.line or ""), each.rule)
@@ -91,7 +91,7 @@ def routing_lines(name: str, routing: Routing) -> list[str]:
     if routing.considered:
         lines += [
             "Considered:",
-            *aligned(
+            *table_lines(
                 ("HEADER", "LINE", "ADDRESS", "VERDICT"),
                 [
                     (each.header, str(each.line), each.address, each.verdict)

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 from msgspec.structs import replace
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.connect import MANIFESTS
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
@@ -57,7 +57,7 @@ from reconciler.model.settings import Settings
     help="Make a git commit of each change that somebody makes over the API or the page, with that "
     "name as the author.",
 )
-@common(log_level="info")
+@common_options(log_level="info")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.common_options import common
+from reconciler.cli.common_options import common_options
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
@@ -22,7 +22,7 @@ from reconciler.model.settings import Settings
     is_flag=True,
     help="Without the keywords of editors, which strict validators do not know.",
 )
-@common(manifests=False, uses=())
+@common_options(manifests=False, uses=())
 def command(_: Settings, plain: bool) -> int:
     """Prints the JSON Schema of the manifests, against which `validate` checks them. Editors that
     understand YAML use it to complete and check manifests while you type, if a comment in each

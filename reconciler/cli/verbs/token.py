@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from reconciler.cli.common_options import TOKENS, common
+from reconciler.cli.common_options import TOKENS, common_options
 from reconciler.cli.connect import running_daemon
-from reconciler.cli.output_forms import aligned, output, structured
-from reconciler.cli.readable_text import tell
+from reconciler.cli.output_forms import output, serialize, table_lines
+from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Settings
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "tries parked mail again; `edit` does everything.",
 )
 @output
-@common(uses=TOKENS)
+@common_options(uses=TOKENS)
 def command(
     settings: Settings,
     action: str,
@@ -77,7 +77,7 @@ def command(
         _create(tokens, whose, role)
     elif action == "revoke":
         tokens.revoke(whose)
-        tell(f"revoked {whose}")
+        print_message(f"revoked {whose}")
     else:
         click.echo(_link(settings.page_address or running.get("page") or "", tokens, whose))
     return 0
@@ -114,9 +114,9 @@ def _list(tokens: TokenFile, output: str) -> None:
         text = "\n".join(token.name for token in found)
     elif output == "table":
         rows = [(token.name, token.role.value, moment(token.created_at)) for token in found]
-        text = "\n".join(aligned(("NAME", "ROLE", "CREATED"), rows))
+        text = "\n".join(table_lines(("NAME", "ROLE", "CREATED"), rows))
     else:
-        text = structured([_plain(token) for token in found], output)
+        text = serialize([_plain(token) for token in found], output)
     if text:
         click.echo(text)
 

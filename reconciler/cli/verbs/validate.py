@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.common_options import FILES, common
+from reconciler.cli.common_options import FILES, common_options
 from reconciler.cli.connect import manifests_directory
 from reconciler.cli.verb import verb
 from reconciler.model.harmless_text import escape
@@ -44,7 +44,7 @@ from reconciler.model.settings import Settings
     help="How diagnostics are printed; github: as workflow commands, gitlab: as Code Quality.",
 )
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
-@common(uses=FILES)
+@common_options(uses=FILES)
 def command(settings: Settings, paths: Sequence[Path], output: str, strict: bool) -> int:
     """Checks manifests and reports every error of every file in one run, each with its file, line
     and column and how to fix it. Opens no secret, no CA file and no connection. PATH is a file, `-`

@@ -7,8 +7,8 @@ from importlib import metadata
 
 import click
 
-from reconciler.cli.common_options import common
-from reconciler.cli.output_forms import structured
+from reconciler.cli.common_options import common_options
+from reconciler.cli.output_forms import serialize
 from reconciler.cli.verb import verb
 from reconciler.model.settings import Settings
 
@@ -29,10 +29,10 @@ from reconciler.model.settings import Settings
     show_default=True,
     help="How it is printed.",
 )
-@common(uses=())
+@common_options(uses=())
 def command(_: Settings, output: str) -> int:
     """Prints the version of this program."""
     version = metadata.version("mailcollector")
     found = {"version": version, "python": platform.python_version(), "schema": "mailcollector/v1"}
-    click.echo(f"mailcollector {version}" if output == "text" else structured(found, output))
+    click.echo(f"mailcollector {version}" if output == "text" else serialize(found, output))
     return 0

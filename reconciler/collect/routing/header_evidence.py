@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from reconciler.mail.addresses import Address, addresses, comparable, for_clause
+from reconciler.mail.addresses import Address, addresses, comparison_form, for_clause
 from reconciler.mail.headers import Field, fields
 from reconciler.model.routing_answer import Tier
 
@@ -36,7 +36,7 @@ class FoundAddress(Struct, frozen=True):
     address: Address | str
 
 
-class Evidence:
+class HeaderEvidence:
     """The header fields of one message. Each is read only when its addresses are asked for."""
 
     def __init__(self, head: bytes, header: str | None, prefix: str | None) -> None:
@@ -66,6 +66,6 @@ class Evidence:
         """Return the address without the prefix that qmail adds for a virtual domain:
         `prefix-user@host` stands for `user@host`."""
         start, rest = address.local[: len(self._prefix)], address.local[len(self._prefix) :]
-        if rest and comparable(start) == comparable(self._prefix):
+        if rest and comparison_form(start) == comparison_form(self._prefix):
             return Address(rest, address.domain)
         return address

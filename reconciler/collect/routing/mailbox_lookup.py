@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.mail.addresses import a_label, comparable, quoted, u_label
+from reconciler.mail.addresses import a_label, comparison_form, quoted, u_label
 from reconciler.model.spec import Detect
 
 Exists = Callable[[str], bool | None]
@@ -18,10 +18,10 @@ class Mailboxes:
     def __init__(self, detect: Detect, exists: Exists) -> None:
         self._domains = {a_label(domain) for domain in detect.from_}
         self._to = u_label(detect.to)
-        self._aliases = {comparable(remote): local for remote, local in detect.aliases.items()}
-        self._targets = {comparable(local): local for local in self._aliases.values()}
+        self._aliases = {comparison_form(remote): local for remote, local in detect.aliases.items()}
+        self._targets = {comparison_form(local): local for local in self._aliases.values()}
         self._asked = detect.mailboxes is None
-        self._declared = {comparable(local): local for local in detect.mailboxes or ()}
+        self._declared = {comparison_form(local): local for local in detect.mailboxes or ()}
         self._exists = exists
 
     def accepts(self, domain: str) -> bool:
@@ -30,7 +30,7 @@ class Mailboxes:
 
     def declares(self, local: str) -> bool:
         """Return whether the manifest names this remote local part, as a mailbox or an alias."""
-        return comparable(local) in self._declared or comparable(local) in self._aliases
+        return comparison_form(local) in self._declared or comparison_form(local) in self._aliases
 
     def find(self, local: str) -> tuple[str, str] | None:
         """Return the local mailbox of a remote local part and the rule that names it, or None if
@@ -38,7 +38,7 @@ class Mailboxes:
 
         Raises whatever the destination raises when it is asked.
         """
-        key = comparable(local)
+        key = comparison_form(local)
         for rule, known in (
             ("aliases", self._aliases),
             ("mailboxes", self._declared),

@@ -13,9 +13,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 
-from reconciler.collect.routing.header_evidence import DECIDING, UNITED, Evidence, FoundAddress
+from reconciler.collect.routing.header_evidence import (
+    DECIDING,
+    UNITED,
+    FoundAddress,
+    HeaderEvidence,
+)
 from reconciler.collect.routing.mailbox_lookup import Exists, Mailboxes
-from reconciler.mail.addresses import Address, a_label, comparable, parse, u_label
+from reconciler.mail.addresses import Address, a_label, comparison_form, parse, u_label
 from reconciler.model.routing_answer import (
     Considered,
     Reason,
@@ -82,7 +87,7 @@ class _Detection:
     ) -> None:
         self._detect = detect
         self._mailboxes = Mailboxes(detect, exists)
-        self._evidence = Evidence(head, detect.header, detect.strip_prefix)
+        self._evidence = HeaderEvidence(head, detect.header, detect.strip_prefix)
         self._deliverable = deliverable
         self._own = self._own_addresses(account)
         self._considered: list[Considered] = []
@@ -165,7 +170,7 @@ class _Detection:
 
     def _add(self, recipient: RoutedRecipient) -> Verdict:
         local, _, domain = recipient.address.rpartition("@")
-        key = f"{comparable(local)}@{domain}"
+        key = f"{comparison_form(local)}@{domain}"
         if key in self._recipients:
             return "repeated"
         self._recipients[key] = recipient
@@ -189,4 +194,4 @@ class _Detection:
 
 
 def _identity(address: Address) -> tuple[str, str]:
-    return comparable(address.local), a_label(address.domain)
+    return comparison_form(address.local), a_label(address.domain)

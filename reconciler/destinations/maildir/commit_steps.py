@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from reconciler.destinations.maildir import directories, file_sync, linking, message_files
 from reconciler.destinations.maildir.acting_as_owner import acting_as
-from reconciler.destinations.maildir.filesystem_errors import explained
+from reconciler.destinations.maildir.filesystem_errors import explain
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath
 from reconciler.destinations.maildir.open_maildirs import OpenMaildir, OpenMaildirs
 from reconciler.destinations.maildir.staging import StagedCopy
@@ -87,7 +87,7 @@ class CommitSteps:
             except OSError as error:
                 # Files left in one mailbox are removed when they are stale.
                 if not self._is_of_one(error):
-                    raise explained(mailbox, error) from error
+                    raise explain(mailbox, error) from error
 
     def _sync_tmp(self, mailbox: MailboxPath) -> None:
         with self._maildirs.opened(mailbox) as maildir:
@@ -104,7 +104,7 @@ class CommitSteps:
             copy.placed = True
             return
         try:
-            linking.place(maildir, copy)
+            linking.link(maildir, copy)
         except OSError as error:
             self._put_off(copy, error)
 
@@ -127,7 +127,7 @@ class CommitSteps:
         groups: dict[MailboxPath, list[StagedCopy]] = {}
         for copy in copies:
             groups.setdefault(copy.mailbox, []).append(copy)
-        errors = file_sync.side_by_side(partial(_met, act), list(groups))
+        errors = file_sync.run_in_parallel(partial(_met, act), list(groups))
         for group, error in zip(groups.values(), errors, strict=True):
             if error is not None:
                 yield group, error
@@ -141,8 +141,8 @@ class CommitSteps:
         """Put the copy off. Raise DestinationUnavailable where the error concerns more than this
         mailbox."""
         if not self._is_of_one(error):
-            raise explained(copy.mailbox, error) from error
-        copy.put_off = str(explained(copy.mailbox, error))
+            raise explain(copy.mailbox, error) from error
+        copy.put_off = str(explain(copy.mailbox, error))
 
 
 def _met(act: Callable[[MailboxPath], None], mailbox: MailboxPath) -> OSError | None:

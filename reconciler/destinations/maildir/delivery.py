@@ -15,11 +15,11 @@ from reconciler.destinations.maildir import (
     staging,
 )
 from reconciler.destinations.maildir.commit_steps import CommitSteps
-from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explained, is_of_one
+from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explain, is_of_one
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 from reconciler.destinations.maildir.mount_protection import MountProtection
 from reconciler.destinations.maildir.open_maildirs import OpenMaildirs
-from reconciler.destinations.maildir.staging import Original, StagedCopy, StagedMail
+from reconciler.destinations.maildir.staging import SharedContent, StagedCopy, StagedMail
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.interfaces import MountMemory
 from reconciler.model.messages import DeliveryId
@@ -78,7 +78,7 @@ class Maildir:
         except NotAMailbox:
             return False
         except OSError as error:
-            raise explained(self._template.root, error) from error
+            raise explain(self._template.root, error) from error
 
     def deliverable(self, address: str) -> bool:  # noqa: ARG002  # as the interface has it
         """Return True: any address fits into a file's name."""
@@ -91,7 +91,7 @@ class Maildir:
         try:
             self._mounts.check(MailboxPath(root, ()))
         except OSError as error:
-            raise explained(root, error) from error
+            raise explain(root, error) from error
         existing = next(above for above in (Path(root), *Path(root).parents) if above.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             raise DestinationUnavailable(
@@ -114,7 +114,7 @@ class Maildir:
         and what `content` does; then nothing is left of it."""
         mail = StagedMail()
         self._under_way.add(mail)
-        original = Original(content)
+        original = SharedContent(content)
         try:
             for number, recipient in enumerate(recipients, 1):
                 self._stage(mail, message, original, recipient, more=number < len(recipients))
@@ -132,7 +132,7 @@ class Maildir:
         self,
         mail: StagedMail,
         message: DeliveryId,
-        original: Original,
+        original: SharedContent,
         recipient: str,
         *,
         more: bool,
@@ -146,7 +146,7 @@ class Maildir:
         try:
             mailbox = self._template.mailbox(recipient)
             maildir = self._maildirs.take(mailbox, create=self._create)
-            name = delivery_names.name(message, recipient)
+            name = delivery_names.first_name(message, recipient)
             copy = StagedCopy(mailbox, recipient, name, maildir=maildir)
             # Appended before it has a file, so that `discard` finds the file after an error.
             mail.copies.append(copy)
@@ -157,9 +157,9 @@ class Maildir:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
             if not self._is_of_one(error):
-                raise explained(mailbox, error) from error
+                raise explain(mailbox, error) from error
             self._let_go(mail.copies[before:])
-            mail.copies[before:] = [Deferred(recipient, str(explained(mailbox, error)))]
+            mail.copies[before:] = [Deferred(recipient, str(explain(mailbox, error)))]
 
     def _is_of_one(self, error: OSError) -> bool:
         return self._shared and is_of_one(error, self._template.root)

@@ -19,7 +19,7 @@ _SHORT = 40
 _SHORT_CONTENT = 32
 
 
-def name(message: DeliveryId, recipient: str) -> str:
+def first_name(message: DeliveryId, recipient: str) -> str:
     """Return the name of a file: a function of epoch, identity and recipient alone, of less than
     100 characters.
 
@@ -59,7 +59,7 @@ def _normalized(recipient: str) -> str:
     return json.dumps(unicodedata.normalize("NFC", recipient).casefold())
 
 
-def other(taken: str, content: str) -> str:
+def second_name(taken: str, content: str) -> str:
     """Return the name for a message whose first name is `taken` by other content. `content` is the
     SHA-256 of its own content, in hex."""
     return f"{taken.removesuffix(SUFFIX)}-{content[:_SHORT_CONTENT]}{SUFFIX}"

@@ -49,14 +49,14 @@ def opened(mailbox: MailboxPath, *, create: bool = False) -> Iterator[Directory]
 def inside(maildir: Directory, name: str) -> Iterator[Directory]:
     """Open a Maildir's `tmp`, `new` or `cur` so that it can be synced; make it where it is
     missing."""
-    below = descend(maildir, name)
+    below = open_inside(maildir, name)
     try:
         yield below
     finally:
         os.close(below.descriptor)
 
 
-def descend(maildir: Directory, name: str) -> Directory:
+def open_inside(maildir: Directory, name: str) -> Directory:
     """Open it as `inside` does. The caller closes it.
 
     In a user's Maildir we act as this user, also where `name` belongs to somebody else.
@@ -67,7 +67,7 @@ def descend(maildir: Directory, name: str) -> Directory:
     return below._replace(owner=maildir.owner)
 
 
-def complete(maildir: Directory) -> None:
+def make_subdirectories(maildir: Directory) -> None:
     """Make `cur`, `new` and `tmp`. `tmp` comes last, so that where it is the others are too."""
     for name in ("cur", "new", "tmp"):
         with inside(maildir, name):

@@ -32,7 +32,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(8, thread_name_prefix="fsync")
 
 
-def may_wait() -> bool:
+def may_stay_open() -> bool:
     """Return whether one more file may stay open until its batch is synced. If so, `close` or
     `sync` has to follow: they give the place back."""
     try:
@@ -60,7 +60,7 @@ def sync(descriptors: Sequence[int]) -> list[OSError | None]:
             with suppress(OSError):
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         shares = max(1, min(_SIDE_BY_SIDE, len(descriptors) // _FEW))
-        met = side_by_side(_sync_each, [descriptors[share::shares] for share in range(shares)])
+        met = run_in_parallel(_sync_each, [descriptors[share::shares] for share in range(shares)])
     finally:
         _close_synced(descriptors)
     found: list[OSError | None] = [None] * len(descriptors)
@@ -94,7 +94,7 @@ def _close_synced(descriptors: Iterable[int]) -> None:
             _ROOM.put(None)
 
 
-def side_by_side(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
+def run_in_parallel(act: Callable[[T], R], each: Sequence[T]) -> list[R]:
     """Call `act` for each item: for the first one in this thread, for the others in further threads
     as far as there are any. Return the results in order. The first error is raised when all are
     done."""

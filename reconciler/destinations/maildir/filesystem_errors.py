@@ -57,7 +57,7 @@ def unavailable(path: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise explained(path, error) from error
+        raise explain(path, error) from error
 
 
 def is_of_one(error: OSError, root: str) -> bool:
@@ -66,7 +66,7 @@ def is_of_one(error: OSError, root: str) -> bool:
     return error.errno in _OWNERS and os.access(root, os.W_OK | os.X_OK)
 
 
-def explained(path: object, error: OSError) -> DestinationUnavailable:
+def explain(path: object, error: OSError) -> DestinationUnavailable:
     """Return our own error, which says what to do."""
     advice = _ADVICE.get(error.errno or 0, "fix that, then collecting goes on by itself")
     return DestinationUnavailable(f"cannot deliver to {path}: {error.strerror or error}; {advice}")

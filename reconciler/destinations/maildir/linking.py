@@ -30,7 +30,7 @@ supports no links: EPERM, EACCES, EXDEV (mergerfs, Android), EOPNOTSUPP, ENOSYS,
 _REPLACED = "somebody replaced a file in tmp while it was being delivered"
 
 
-def place(maildir: OpenMaildir, copy: StagedCopy) -> None:
+def link(maildir: OpenMaildir, copy: StagedCopy) -> None:
     """Link `tmp/NAME` to `new/NAME`; adopt a file that is there already and has the same content.
 
     Raises OSError, with ESTALE where somebody replaced the file in `tmp/`.
@@ -80,12 +80,12 @@ def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
     try:
         if message_files.identity(descriptor) != copy.identity:
             raise OSError(errno.ESTALE, _REPLACED)
-        if not message_files.holds(new, copy.name, descriptor, copy.size):
+        if not message_files.has_content(new, copy.name, descriptor, copy.size):
             content = message_files.digest(descriptor, copy.size)
-            _rename(tmp, copy, delivery_names.other(copy.name, content))
+            _rename(tmp, copy, delivery_names.second_name(copy.name, content))
             if not (
                 message_files.link_count(new, copy.name)
-                and message_files.holds(new, copy.name, descriptor, copy.size)
+                and message_files.has_content(new, copy.name, descriptor, copy.size)
             ):
                 _link(tmp, new, copy.name)
                 return

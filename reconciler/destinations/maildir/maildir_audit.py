@@ -16,7 +16,7 @@ from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.directories import Directory
 from reconciler.destinations.maildir.filesystem_errors import (
     NotAMailbox,
-    explained,
+    explain,
     is_of_one,
     unavailable,
 )
@@ -26,7 +26,7 @@ _FLAGS = re.compile("[:,]")
 """Begins what a mail program appends to a file's name."""
 
 
-class Temporary(Struct, frozen=True):
+class TemporaryCopy(Struct, frozen=True):
     """A file of ours in `tmp/`."""
 
     linked: bool
@@ -35,11 +35,11 @@ class Temporary(Struct, frozen=True):
     """It is old enough to be removed."""
 
 
-class Survey(Struct, frozen=True):
+class MaildirSurvey(Struct, frozen=True):
     """Files of ours in one Maildir."""
 
     place: MailboxPath
-    temporary: Mapping[str, Temporary]
+    temporary: Mapping[str, TemporaryCopy]
     untouched: Mapping[str, int]
     """Names in `new/`, with their sizes in octets."""
     seen: frozenset[str]
@@ -70,7 +70,7 @@ class Maildirs:
             yield from _places(MailboxPath(self.root, ()), self._template.patterns)
 
     @staticmethod
-    def survey(place: MailboxPath) -> Survey | None:
+    def survey(place: MailboxPath) -> MaildirSurvey | None:
         """Return the files of ours in a Maildir; None where there is no such directory."""
         try:
             with directories.opened(place) as directory, acting_as(directory.owner):
@@ -78,7 +78,7 @@ class Maildirs:
         except NotAMailbox:
             return None
         except OSError as error:
-            raise explained(place, error) from error
+            raise explain(place, error) from error
 
     @staticmethod
     def remove(place: MailboxPath, names: Sequence[str]) -> None:
@@ -123,11 +123,11 @@ def _names(directory: Directory) -> list[str]:
         os.close(readable)
 
 
-def _survey(place: MailboxPath, directory: Directory) -> Survey:
+def _survey(place: MailboxPath, directory: Directory) -> MaildirSurvey:
     """Return the files of ours in a Maildir. We act as its owner already."""
     maildir = directory.descriptor
     temporary = {
-        name: Temporary(status.st_nlink > 1, status.st_mtime < oldest)
+        name: TemporaryCopy(status.st_nlink > 1, status.st_mtime < oldest)
         for oldest in _oldest(maildir)
         for name, status in _files(maildir, "tmp")
         if SUFFIX in name
@@ -142,7 +142,7 @@ def _survey(place: MailboxPath, directory: Directory) -> Survey:
         for name, _ in _files(maildir, folder)
         if SUFFIX in name
     }
-    return Survey(place, temporary, untouched, frozenset(seen))
+    return MaildirSurvey(place, temporary, untouched, frozenset(seen))
 
 
 def _oldest(maildir: int) -> Iterator[float]:

@@ -34,7 +34,7 @@ def copy(source: int, target: int, size: int) -> None:
         done += sent
 
 
-def nameless() -> int:
+def open_unnamed() -> int:
     """Return the descriptor of a new file that nobody else can open."""
     with tempfile.TemporaryFile(buffering=0) as made:
         return os.dup(made.fileno())
@@ -46,7 +46,7 @@ def identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def same(one: int, another: int, size: int) -> bool:
+def same_content(one: int, another: int, size: int) -> bool:
     """Return whether both files hold the same `size` octets and nothing else. No more than that is
     read: the files may grow meanwhile."""
     if not os.fstat(one).st_size == os.fstat(another).st_size == size:
@@ -83,13 +83,13 @@ def link_count(directory: int, name: str) -> int:
     return status.st_nlink if stat.S_ISREG(status.st_mode) else -1
 
 
-def holds(directory: int, name: str, descriptor: int, size: int) -> bool:
+def has_content(directory: int, name: str, descriptor: int, size: int) -> bool:
     """Return whether the file `name` has the same content as the open one, of `size` octets."""
     other = open_regular(directory, name)
     if other is None:
         return False
     try:
-        return same(other, descriptor, size)
+        return same_content(other, descriptor, size)
     finally:
         os.close(other)
 

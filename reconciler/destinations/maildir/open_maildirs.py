@@ -117,11 +117,11 @@ class OpenMaildirs:
         self._mounts.check(mailbox)
         with directories.opened(mailbox, create=create) as directory, ExitStack() as undo:
             if mailbox not in self._complete or not directories.contains(directory, "tmp"):
-                directories.complete(directory)
+                directories.make_subdirectories(directory)
                 self._complete.add(mailbox)
-            tmp = directories.descend(directory, "tmp")
+            tmp = directories.open_inside(directory, "tmp")
             undo.callback(os.close, tmp.descriptor)
-            new = directories.descend(directory, "new")
+            new = directories.open_inside(directory, "new")
             undo.callback(os.close, new.descriptor)
             maildir = OpenMaildir(
                 mailbox, tmp.descriptor, new.descriptor, _identity(directory), tmp.owner, new.owner

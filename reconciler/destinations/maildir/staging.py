@@ -53,7 +53,7 @@ class StagedMail(Struct, eq=False):
         return [copy for copy in self.copies if isinstance(copy, StagedCopy)]
 
 
-class Original:
+class SharedContent:
     """A message's content: read from the source once, then copied from the first file."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
@@ -71,7 +71,7 @@ class Original:
         meanwhile. Then a nameless file is made for them.
         """
         if self._first is None and more and owner is not None:
-            self._first = message_files.nameless()
+            self._first = message_files.open_unnamed()
             self._read(self._first, None)
         if self._first is not None:
             with acting_as(owner):
@@ -103,9 +103,9 @@ class Original:
             os.close(self._first)
 
 
-def stage(maildir: OpenMaildir, copy: StagedCopy, original: Original, *, more: bool) -> None:
+def stage(maildir: OpenMaildir, copy: StagedCopy, original: SharedContent, *, more: bool) -> None:
     """Write `original` for `copy`, or adopt an earlier delivery with the same content. `more`: as
-    for `Original.write`. Raises OSError; then nothing is left in `tmp/`."""
+    for `SharedContent.write`. Raises OSError; then nothing is left in `tmp/`."""
     if maildir.owner is None:  # without the cost of `acting_as`
         descriptor, temporary = _begin(maildir.tmp, copy.name)
     else:
@@ -138,7 +138,7 @@ def _remove(maildir: OpenMaildir, temporary: str) -> None:
 def _leave_open(copy: StagedCopy, descriptor: int) -> None:
     """Leave the file open until its batch is synced. Where too many are open already, sync it
     now."""
-    if file_sync.may_wait():
+    if file_sync.may_stay_open():
         copy.written = descriptor
         return
     try:
@@ -176,11 +176,13 @@ def _adopt(tmp: int, copy: StagedCopy, descriptor: int) -> bool:
     content. It may have been delivered under that name too.
     """
     temporary = copy.name + _AGAIN
-    if not message_files.holds(tmp, copy.name, descriptor, copy.size):
-        copy.name = delivery_names.other(copy.name, message_files.digest(descriptor, copy.size))
+    if not message_files.has_content(tmp, copy.name, descriptor, copy.size):
+        copy.name = delivery_names.second_name(
+            copy.name, message_files.digest(descriptor, copy.size)
+        )
         if not (
             message_files.link_count(tmp, copy.name) > 1
-            and message_files.holds(tmp, copy.name, descriptor, copy.size)
+            and message_files.has_content(tmp, copy.name, descriptor, copy.size)
         ):
             os.rename(temporary, copy.name, src_dir_fd=tmp, dst_dir_fd=tmp)
             return False

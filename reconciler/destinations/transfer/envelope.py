@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reconciler.mail.addresses import Address, a_label, quoted
 
 
-def fits(address: str, *, utf8: bool) -> bool:
+def can_be_sent(address: str, *, utf8: bool) -> bool:
     """Return whether this address can be sent. `utf8`: the server offers SMTPUTF8."""
     local, _, _ = address.rpartition("@")
     return utf8 or local.isascii()
@@ -29,7 +29,7 @@ def on_wire(address: str, *, utf8: bool) -> str:
 def sender_on_wire(sender: Address | None, *, utf8: bool) -> str:
     """Return the sender as it is sent; empty (the null sender) where there is none, or where it
     does not fit."""
-    if sender is None or not fits(str(sender), utf8=utf8):
+    if sender is None or not can_be_sent(str(sender), utf8=utf8):
         return ""
     return on_wire(str(sender), utf8=utf8)
 

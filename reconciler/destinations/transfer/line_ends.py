@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 
-def canonical(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def canonical_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Turn every CRLF, lone LF and lone CR into CRLF, wherever the chunks are cut. Add a line end
     to the last line if it has none."""
     carried, ended = b"", True
@@ -25,7 +25,7 @@ def canonical(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\r\n"
 
 
-def dotted(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def stuff_dots(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Double the dots at the beginning of canonical lines (section 4.5.2)."""
     at_line_start = True
     for chunk in chunks:

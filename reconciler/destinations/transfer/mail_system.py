@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
 from typing import TypeVar
 
-from reconciler.destinations.transfer.envelope import fits
+from reconciler.destinations.transfer.envelope import can_be_sent
 from reconciler.destinations.transfer.mail_transaction import (
     ConnectionSpent,
     TooManyRecipients,
@@ -16,11 +16,11 @@ from reconciler.destinations.transfer.mail_transaction import (
 from reconciler.destinations.transfer.outgoing_spool import OutgoingMessage, OutgoingSpool
 from reconciler.destinations.transfer.transfer_dialogue import (
     WIRE,
-    Closing,
     Prepare,
+    ServerCloses,
     TransferDialogue,
 )
-from reconciler.mail.mail_loops import loops
+from reconciler.mail.mail_loops import loop_reason
 from reconciler.model.collector_id import collector_key
 from reconciler.model.errors import DestinationUnavailable, SourceError
 from reconciler.model.messages import DeliveryId
@@ -75,7 +75,7 @@ class MailSystem:
 
     def deliverable(self, address: str) -> bool:
         """Return whether this address can be sent to the server. Raises DestinationUnavailable."""
-        return fits(address, utf8=False) or self._conversing(
+        return can_be_sent(address, utf8=False) or self._conversing(
             lambda dialogue: "SMTPUTF8" in dialogue.extensions
         )
 
@@ -139,7 +139,7 @@ class MailSystem:
             dialogue.connection.abort()
 
     def _deliver(self, parcel: OutgoingMessage) -> Iterator[DeliveryOutcome]:
-        loop = loops(
+        loop = loop_reason(
             parcel.spool.head(),
             collector_key(parcel.message.collector, parcel.message.folder.account),
         )
@@ -160,7 +160,7 @@ class MailSystem:
         refused = {
             each: Refused(each, "smtputf8-missing: the destination takes no such local part")
             for each in recipients
-            if not fits(each, utf8=utf8)
+            if not can_be_sent(each, utf8=utf8)
         }
         wanted = [each for each in recipients if each not in refused]
         outcomes: dict[str, DeliveryOutcome] = {}
@@ -216,7 +216,7 @@ class MailSystem:
         dialogue, began = self._opened(), monotonic()
         try:
             return talk(dialogue)
-        except (*WIRE, Closing) as error:
+        except (*WIRE, ServerCloses) as error:
             self._drop()
             raise ConnectionLost(error, monotonic() - began) from error
         except DestinationUnavailable:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.destinations.transfer.envelope import fits, needs_utf8, on_wire, sender_on_wire
+from reconciler.destinations.transfer.envelope import (
+    can_be_sent,
+    needs_utf8,
+    on_wire,
+    sender_on_wire,
+)
 from reconciler.destinations.transfer.outgoing_spool import OutgoingMessage
 from reconciler.destinations.transfer.transfer_dialogue import WIRE, Transaction, TransferDialogue
 from reconciler.destinations.transfer.transfer_reply import TransferReply
@@ -27,7 +32,7 @@ def probe(dialogue: TransferDialogue, address: str) -> bool | None:
     """Return whether the mailbox exists; None where the server does not say. Raises
     ConnectionSpent, DestinationUnavailable, and errors of `WIRE`."""
     utf8 = "SMTPUTF8" in dialogue.extensions
-    if not fits(address, utf8=utf8):
+    if not can_be_sent(address, utf8=utf8):
         return None
     parameters = " SMTPUTF8" if utf8 and needs_utf8([address]) else ""
     used = dialogue.transactions
@@ -36,7 +41,7 @@ def probe(dialogue: TransferDialogue, address: str) -> bool | None:
     )
     _require_usable(dialogue, used, [mail, reply])
     dialogue.reset()
-    if reply.done:
+    if reply.succeeded:
         return True
     return False if reply.unknown_mailbox else None
 
@@ -55,7 +60,7 @@ def transact(
     accepted = [
         recipient
         for recipient, reply in zip(recipients, replies, strict=True)
-        if mail.done and reply.done
+        if mail.succeeded and reply.succeeded
     ]
     data = dialogue.data() if accepted else None
     if data is not None:
@@ -122,7 +127,7 @@ def _begun(
         zip(recipients, transaction.recipients, strict=True)
     ):
         other = on_wire(recipient, utf8=False)
-        if mail.done and replies[number].code == 501 and other != sent:
+        if mail.succeeded and replies[number].code == 501 and other != sent:
             replies[number] = dialogue.recipient(other)
     return mail, replies
 
@@ -136,7 +141,7 @@ def _require_usable(
     off, or a reply is 503. Raises DestinationUnavailable for a reply that concerns all messages.
     """
     mail, *others = replies
-    if used and (not (mail.done or mail.refused) or any(one.out_of_order for one in others)):
+    if used and (not (mail.succeeded or mail.refused) or any(one.out_of_order for one in others)):
         dialogue.over = True
         raise ConnectionSpent
     if reply := next((one for one in (mail, *others) if one.concerns_all), None):
@@ -145,7 +150,7 @@ def _require_usable(
 
 def _outcome(reply: TransferReply, recipient: str) -> DeliveryOutcome:
     """Return the outcome of a reply before the message."""
-    if reply.done:  # 2xx where 354 was expected
+    if reply.succeeded:  # 2xx where 354 was expected
         return Deferred(recipient, f"an answer out of place: {reply}")
     return reply.outcome(recipient)
 
@@ -184,8 +189,8 @@ def _cut_off(
 ) -> dict[str, DeliveryOutcome]:
     """Return the outcomes where the connection was lost while the message was sent. The server may
     have sent the reason before it closed. That holds for all recipients."""
-    reply = dialogue.last_words()
-    if reply is None or not (reply.refused or reply.told):
+    reply = dialogue.final_reply()
+    if reply is None or not (reply.refused or reply.meaning):
         trouble = f"no answer to the message: {error}"
         return {recipient: Deferred(recipient, trouble, unsure=True) for recipient in accepted}
     return {recipient: reply.outcome(recipient) for recipient in accepted}

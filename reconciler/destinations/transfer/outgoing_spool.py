@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from reconciler.destinations.transfer.line_ends import canonical, dotted
+from reconciler.destinations.transfer.line_ends import canonical_lines, stuff_dots
 from reconciler.mail.addresses import Address, addresses
 from reconciler.mail.headers import HEAD, fields
 from reconciler.model.collector_id import HEADER, collector_id
@@ -33,7 +33,7 @@ class OutgoingSpool:
         self.size = 0
         self.eight_bit = False
         try:
-            for chunk in canonical(content):
+            for chunk in canonical_lines(content):
                 self._write(chunk)
         except BaseException:
             self.close()
@@ -61,7 +61,9 @@ class OutgoingSpool:
         self._file.seek(0)
         first = self._file.read(_BLOCK)
         top = first.find(b"\n") + 1 if first.startswith(_MBOX) else 0
-        return dotted(_blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK)))
+        return stuff_dots(
+            _blocks(first[:top] + header + first[top:], lambda: self._file.read(_BLOCK))
+        )
 
     def close(self) -> None:
         """Delete the content. May be called again."""

@@ -35,7 +35,7 @@ _KEYWORD = re.compile("[ =]")
 """Ends an extension's keyword. Some servers send AUTH=LOGIN, as a draft of RFC 2554 had it."""
 
 
-class Closing(DestinationUnavailable):
+class ServerCloses(DestinationUnavailable):
     """The server announces that it closes the connection (421)."""
 
 
@@ -166,8 +166,8 @@ class TransferDialogue:
         ]
         replies = self._ask_all(commands)
         mail = next(replies)
-        recipients = list(replies) if mail.done or self._pipelines else []
-        if not mail.done:
+        recipients = list(replies) if mail.succeeded or self._pipelines else []
+        if not mail.succeeded:
             recipients = [mail] * len(transaction.recipients)
         return mail, recipients
 
@@ -210,7 +210,7 @@ class TransferDialogue:
                     f"{self.connection.endpoint}: one answer for {count} recipients: {reply}"
                 )
 
-    def last_words(self) -> TransferReply | None:
+    def final_reply(self) -> TransferReply | None:
         """Return the reply that the server sent before it closed the connection during a message;
         None where there is none."""
         self.over = True
@@ -222,7 +222,7 @@ class TransferDialogue:
     def reset(self) -> None:
         """End a transaction (RFC 5321, section 4.1.1.5)."""
         try:
-            self.over = self.over or not self.ask("RSET").done
+            self.over = self.over or not self.ask("RSET").succeeded
         except (*WIRE, DestinationUnavailable):
             self.over = True  # the earlier replies still hold
 
@@ -266,7 +266,7 @@ class TransferDialogue:
     def _open_reply(self) -> TransferReply:
         reply = read_reply(self.connection, self.secrets)
         if reply.code == _CLOSING:
-            raise Closing(
+            raise ServerCloses(
                 f"{self.connection.endpoint}: the server takes nothing now: {reply.explained}",
                 retry_after=reply.wait,
                 advice=reply.advice,
@@ -279,7 +279,7 @@ class TransferDialogue:
         The words of a server that does not know what every mail system knows are left out: it may
         be something else (hazard W4).
         """
-        if reply.done:
+        if reply.succeeded:
             return reply
         if reply.code in _UNKNOWN_VERB:
             raise DestinationUnavailable(

@@ -42,7 +42,7 @@ class TransferReply(Struct, frozen=True):
     """The codes of its lines begin with different digits."""
 
     @property
-    def done(self) -> bool:
+    def succeeded(self) -> bool:
         """Return whether the command succeeded (2xx)."""
         return 200 <= self.code < 300 and not self.mixed
 
@@ -61,7 +61,7 @@ class TransferReply(Struct, frozen=True):
         if self.code < 500 or self.mixed or self.out_of_order:
             return False
         enhanced = self._enhanced
-        told = self.told
+        told = self.meaning
         return (enhanced is None or enhanced[1] == "5") and (
             told is None or told.obstacle not in PASSING
         )
@@ -76,7 +76,7 @@ class TransferReply(Struct, frozen=True):
     def concerns_all(self) -> bool:
         """Return whether the refusal concerns all messages: the server requires a login or TLS, or
         takes nothing from this machine."""
-        told = self.told
+        told = self.meaning
         return self.refused and told is not None and told.obstacle in OF_ALL
 
     @property
@@ -86,7 +86,7 @@ class TransferReply(Struct, frozen=True):
         The codes are x.5.3 (RFC 3463, section 3.6), or 452, and 552 from older servers (RFC 5321,
         section 4.5.3.1.10). Words that give another reason take precedence over the last two.
         """
-        told = self.told
+        told = self.meaning
         return self.code >= 400 and (
             told.obstacle is Obstacle.TOO_MANY if told else self.code in (452, 552)
         )
@@ -110,7 +110,7 @@ class TransferReply(Struct, frozen=True):
             return False
         enhanced = self._enhanced
         if enhanced is None:
-            return self.code == 550 and self.told is None
+            return self.code == 550 and self.meaning is None
         if enhanced[2] == "2.4":
             return True
         return (
@@ -120,7 +120,7 @@ class TransferReply(Struct, frozen=True):
         )
 
     @property
-    def told(self) -> RefusedDelivery | None:
+    def meaning(self) -> RefusedDelivery | None:
         """Return the meaning of a refusal, permanent or not; None where it is unknown."""
         if self.code < 400:
             return None
@@ -131,18 +131,18 @@ class TransferReply(Struct, frozen=True):
     @property
     def wait(self) -> float | None:
         """Return the seconds to wait that the server asks for; None where it names none."""
-        told = self.told
+        told = self.meaning
         return told.wait if told else None
 
     @property
     def advice(self) -> str:
         """Return the advice for a person; empty where the meaning is unknown."""
-        told = self.told
+        told = self.meaning
         return told.obstacle.value if told else ""
 
     def outcome(self, recipient: str) -> DeliveryOutcome:
         """Return the outcome of this reply, to RCPT or after the message, for a recipient."""
-        if self.done:
+        if self.succeeded:
             return Delivered(recipient, " ".join(self.lines)[:200])
         if self.refused:
             return Refused(recipient, self.explained, self.unknown_mailbox)

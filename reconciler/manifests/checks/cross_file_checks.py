@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from reconciler.manifests.checks.duplicate_accounts import Readers
+from reconciler.manifests.checks.duplicate_accounts import AccountReaders
 from reconciler.manifests.diagnostics import Diagnostic, Severity, did_you_mean, in_order, quoted
 from reconciler.manifests.manifest_summary import ManifestSummary
 
@@ -157,12 +157,14 @@ def _shared(manifests: Iterable[ManifestSummary]) -> _Found:
             accounts[one.mailbox.account].append(one)
     for group in accounts.values():
         if len(group) > 1:
-            readers = Readers((one.name, one.mailbox) for one in group if one.mailbox)
+            readers = AccountReaders((one.name, one.mailbox) for one in group if one.mailbox)
             for one in group:
                 yield from _shares(one, group, readers)
 
 
-def _shares(one: ManifestSummary, group: Sequence[ManifestSummary], readers: Readers) -> _Found:
+def _shares(
+    one: ManifestSummary, group: Sequence[ManifestSummary], readers: AccountReaders
+) -> _Found:
     number = readers.other(one.name, one.mailbox) if one.mailbox else None
     found = None if number is None else group[number]
     if found is None or one.mailbox is None:

@@ -43,7 +43,7 @@ class Mailbox(Struct, frozen=True):
         )
 
 
-class Readers:
+class AccountReaders:
     """The collectors of one account, in order, to find those that read the same folders."""
 
     def __init__(self, mailboxes: Iterable[tuple[str, Mailbox]]) -> None:

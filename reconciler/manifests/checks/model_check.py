@@ -66,7 +66,7 @@ def doubtful(found: Document) -> list[Finding]:
 def _validator() -> tuple[jsonschema.Draft7Validator, Mapping[str, Any]]:
     import jsonschema  # noqa: PLC0415  # not needed while all manifests are valid
 
-    inlined = json_schema.inlined()
+    inlined = json_schema.inlined_schema()
     return jsonschema.Draft7Validator(inlined), inlined
 
 

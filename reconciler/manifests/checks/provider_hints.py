@@ -17,7 +17,7 @@ _SOURCE = ("spec", "source")
 
 def host(fields: Fields) -> str | None:
     """Return the server's host: the manifest's own or the provider's."""
-    provider = known_providers.named(fields.text(*_SOURCE, "provider") or "")
+    provider = known_providers.provider_named(fields.text(*_SOURCE, "provider") or "")
     if provider is None:
         return fields.text(*_SOURCE, "host")
     server = provider.server(fields.text(*_SOURCE, "protocol") or "imap")
@@ -27,7 +27,7 @@ def host(fields: Fields) -> str | None:
 def server(host: str) -> str:
     """Return the same text for all hosts with the same mailboxes, such as imap.gmail.com and
     pop.gmail.com."""
-    provider = known_providers.of_host(host)
+    provider = known_providers.provider_of_host(host)
     if provider:
         return provider.family or provider.title
     try:
@@ -38,9 +38,9 @@ def server(host: str) -> str:
 
 def hints(fields: Fields) -> Iterator[Finding]:
     """Yield the findings about the login and the interval."""
-    provider = known_providers.named(
+    provider = known_providers.provider_named(
         fields.text(*_SOURCE, "provider") or ""
-    ) or known_providers.of_host(fields.text(*_SOURCE, "host") or "")
+    ) or known_providers.provider_of_host(fields.text(*_SOURCE, "host") or "")
     if provider is None:
         return
     if fields.has(*_SOURCE, "password") and (told := _login(provider)):

@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import DocumentStartEvent, StreamEndEvent
 
 from reconciler.manifests.editing.new_manifests import manifest_text
-from reconciler.manifests.editing.yaml_patch import MISSING, Keys, Setting, changed
+from reconciler.manifests.editing.yaml_patch import MISSING, Keys, Setting, apply_settings
 from reconciler.manifests.yaml import document_reader
 
 
@@ -28,7 +28,7 @@ def with_data(own: str, data: Mapping[str, Any]) -> str:
     before = plain_data(own)
     if not isinstance(before, dict):
         return manifest_text(data)
-    return changed(own, list(_differences((), before, data)))
+    return apply_settings(own, list(_differences((), before, data)))
 
 
 def _differences(
@@ -57,7 +57,7 @@ def with_enabled(own: str, *, enabled: bool) -> str:
     Unusable."""
     if enabled and _is_enabled(own):
         return own
-    return changed(own, [Setting(("spec", "enabled"), enabled)])
+    return apply_settings(own, [Setting(("spec", "enabled"), enabled)])
 
 
 def _is_enabled(own: str) -> bool:
@@ -89,7 +89,7 @@ def _has_marker(text: str) -> bool:
     return False
 
 
-def count(text: str) -> int:
+def count_documents(text: str) -> int:
     """Return how many documents the text has. Raises Unusable."""
     found, unusable = document_reader.read(text.encode())
     if unusable:

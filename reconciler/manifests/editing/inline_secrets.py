@@ -27,7 +27,7 @@ from ruamel.yaml.events import (
 
 from reconciler.manifests.diagnostics import is_secret
 from reconciler.manifests.editing.document_changes import plain_data
-from reconciler.manifests.editing.yaml_patch import Keys, Setting, changed
+from reconciler.manifests.editing.yaml_patch import Keys, Setting, apply_settings
 from reconciler.model.errors import CollectorError
 from reconciler.model.secret import REDACTED
 
@@ -40,7 +40,7 @@ class SecretHidden(CollectorError):
     reason = "SecretHidden"
 
 
-def hidden(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """Return the text of a file or document with each inline secret hidden. Raises
     YAMLError for text that is not YAML, which may hold a secret anywhere."""
     if "value" not in text:
@@ -55,7 +55,7 @@ def hidden(text: str) -> str:
 def digest(own: str) -> str:
     """Return what identifies a document's text. It does not help to guess an inline secret."""
     try:
-        holds_one = hidden(own) != own
+        holds_one = hide_secrets(own) != own
     except YAMLError:
         holds_one = True
     if holds_one:
@@ -63,16 +63,16 @@ def digest(own: str) -> str:
     return hashlib.sha256(own.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def hidden_data(value: Any, path: Keys = ()) -> Any:
+def hide_secrets_in_data(value: Any, path: Keys = ()) -> Any:
     """Return a document's data with each inline secret hidden."""
     if isinstance(value, dict):
-        return {key: hidden_data(one, (*path, key)) for key, one in value.items()}
+        return {key: hide_secrets_in_data(one, (*path, key)) for key, one in value.items()}
     if isinstance(value, list):
-        return [hidden_data(one, path) for one in value]
+        return [hide_secrets_in_data(one, path) for one in value]
     return REDACTED if value is not None and _is_inline(path) else value
 
 
-def restored(text: str, before: str | None) -> str:
+def restore_secrets(text: str, before: str | None) -> str:
     """Return a document's text in which each secret that is shown as hidden is the one of
     `before`. Raises SecretHidden, Unusable and Unpatchable."""
     if REDACTED not in text:
@@ -89,7 +89,7 @@ def restored(text: str, before: str | None) -> str:
                 "name the file that holds it"
             )
         settings.append(Setting(path, value))
-    return changed(text, settings)
+    return apply_settings(text, settings)
 
 
 def _hidden_paths(value: Any, path: Keys = ()) -> Iterator[Keys]:

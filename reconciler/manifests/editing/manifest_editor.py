@@ -26,7 +26,7 @@ from reconciler.manifests.manifest_set import FileRecord, ManifestSet, load_set
 from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
 from reconciler.manifests.summary_index import SummaryIndex
 from reconciler.manifests.yaml import text_encoding
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.errors import CollectorError
 
 KIND = "MailCollector"
@@ -127,7 +127,7 @@ class ManifestEditor:
             start, end = next(place[1:] for place in documents(text) if place[0] == one.line)
         except manifest_files.Unreadable as error:
             raise EditRefused(f"{path} cannot be read any more: {error}") from error
-        except (Unusable, MarkedYAMLError, StopIteration):
+        except (UnusableDocument, MarkedYAMLError, StopIteration):
             raise EditRefused(
                 f"{path} is not YAML throughout: fix it by hand",
                 self._set.records[str(path)].result.diagnostics,
@@ -152,7 +152,7 @@ class ManifestEditor:
             after = found.with_own(edit(found.own))
         except Unpatchable as error:
             raise EditRefused(str(error), self._errors_of(found.path)) from error
-        except Unusable as error:
+        except UnusableDocument as error:
             raise EditRefused(
                 f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
                 self._errors_of(found.path),
@@ -267,7 +267,9 @@ class ManifestEditor:
 
 def _read(directory: Path, *, allow_inline_secrets: bool) -> ManifestSet[ParsedFile]:
     found = walk(directory)
-    return load_set(found.files, allow_inline_secrets=allow_inline_secrets, oddities=found.oddities)
+    return load_set(
+        found.files, allow_inline_secrets=allow_inline_secrets, special_paths=found.special_paths
+    )
 
 
 def _errors(every: Iterable[ParsedFile]) -> list[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.manifests.editing.yaml_patch import written
+from reconciler.manifests.editing.yaml_patch import yaml_value
 
 _WIDEST = 80
 
@@ -57,7 +57,7 @@ def filled(value: Any) -> Any:
 
 def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
     for key, value in mapping.items():
-        line = f"{indent}{key}: {written(value)}\n"
+        line = f"{indent}{key}: {yaml_value(value)}\n"
         if isinstance(value, Mapping) and (len(line) > _WIDEST or _is_large(value)):
             yield f"{indent}{key}:\n"
             yield from _block(value, indent + "  ")

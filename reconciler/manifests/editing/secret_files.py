@@ -35,7 +35,7 @@ def secrets_beside(directory: Path) -> Path:
     return Path(os.path.realpath(directory / ".." / DIRECTORY))
 
 
-def keep_new(place: Path, name: str, secret: str) -> KeptSecret:
+def write_new_secret(place: Path, name: str, secret: str) -> KeptSecret:
     """Write a secret into a new file, only for the user who runs this. `place` is made where it
     does not exist. Raises FileExistsError, OSError."""
     if not place.is_dir():
@@ -50,7 +50,7 @@ def keep_new(place: Path, name: str, secret: str) -> KeptSecret:
     return KeptSecret(path, content)
 
 
-def keep_anew(path: Path, secret: str) -> KeptSecret:
+def replace_secret(path: Path, secret: str) -> KeptSecret:
     """Replace the secret in a file that exists; mode and owner stay. Raises Unreadable, OSError."""
     before, content = read(path), _content(secret)
     replace_file(path, before, content)

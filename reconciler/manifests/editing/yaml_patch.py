@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, Seq
 from ruamel.yaml.representer import SafeRepresenter
 
 from reconciler.manifests.yaml import document_reader
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.manifests.yaml.plain_scalars import AmbiguousNumber, resolve
 
 Keys = tuple[str, ...]
@@ -48,7 +48,7 @@ class Setting(Struct, frozen=True):
     value: Any
 
 
-def value_of(text: str) -> Any:
+def typed_yaml(text: str) -> Any:
     """Return the value that a person typed.
 
     Lists, mappings and quoted texts are YAML. Anything else is a number, true, false, null or a
@@ -67,7 +67,7 @@ def value_of(text: str) -> Any:
         return text
 
 
-def changed(text: str, settings: Sequence[Setting]) -> str:
+def apply_settings(text: str, settings: Sequence[Setting]) -> str:
     """Return a document's text with these fields changed. Raises Unpatchable and Unusable."""
     if len(settings) > MOST_PATCHED:
         return _written_anew(text, settings)
@@ -86,7 +86,7 @@ def _changed(text: str, setting: Setting) -> str:
         patched = _patched(text, setting)
         if _data(patched) == meant:
             return patched
-    except (Unpatchable, Unusable, YAMLError):
+    except (Unpatchable, UnusableDocument, YAMLError):
         pass
     return _written_anew(text, [setting])
 
@@ -154,15 +154,15 @@ def _replaced(text: str, entry: tuple[Node, Node], value: Any) -> str:
         and old.style in {None, "'", '"', ""}
         and old.end_mark.index > old.start_mark.index
     ):
-        return text[: old.start_mark.index] + written(value, old.style or None) + text[end:]
+        return text[: old.start_mark.index] + yaml_value(value, old.style or None) + text[end:]
     colon = text.index(":", name.end_mark.index) + 1
     if isinstance(old, ScalarNode) and not old.style and not old.value:
         end = colon  # the value is empty, and the end mark is behind comments
-    return text[:colon] + " " + written(value) + text[max(end, colon) :]
+    return text[:colon] + " " + yaml_value(value) + text[max(end, colon) :]
 
 
 def _inserted(text: str, node: MappingNode, key: str, value: Any) -> str:
-    line = f"{written(key)}: {written(value)}"
+    line = f"{yaml_value(key)}: {yaml_value(value)}"
     end = _end(text, node.value[-1][1]) if node.value else node.start_mark.index + 1
     if node.flow_style:
         return text[:end] + (", " if node.value else "") + line + text[end:]
@@ -212,7 +212,7 @@ def _line_end(text: str, index: int) -> int:
 # -- writing
 
 
-def written(value: Any, style: str | None = None) -> str:
+def yaml_value(value: Any, style: str | None = None) -> str:
     """Return a value as YAML in one line. Texts are quoted in the given `style`, if any."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _InLine

@@ -13,14 +13,14 @@ from reconciler.manifests.foreign.fetchmail_syntax import (
     User,
 )
 from reconciler.manifests.foreign.imported_accounts import (
-    Foreign,
+    ForeignConfiguration,
     ImportedAccount,
     Note,
+    absolute_path,
     address,
     folder,
-    found_from,
-    interval,
-    patience,
+    nearest_interval,
+    nearest_timeout,
 )
 from reconciler.model.whole_numbers import whole_number
 
@@ -103,7 +103,7 @@ _WHY: Mapping[str, str] = {
 }
 
 
-def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
+def fetchmail(text: str, domain: str, base: str = "") -> ForeignConfiguration:
     """Return the accounts of a fetchmailrc.
 
     `domain` is the domain of local users, `base` the directory of relative paths. Unreadable parts
@@ -125,7 +125,7 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
                 "no account is carried over: what holds for all of them is not understood",
             )
         )
-        return Foreign((), tuple(notes), left_out=True)
+        return ForeignConfiguration((), tuple(notes), left_out=True)
     accounts: list[ImportedAccount] = []
     left_out = bool(reader.problems)
     for entry in reader.entries:
@@ -139,7 +139,7 @@ def fetchmail(text: str, domain: str, base: str = "") -> Foreign:
                 left_out = left_out or _SENT not in found.message
             else:
                 accounts.append(found)
-    return Foreign(tuple(accounts), tuple(notes), left_out)
+    return ForeignConfiguration(tuple(accounts), tuple(notes), left_out)
 
 
 def _options(entry: PollEntry, user: User, defaults: PollEntry | None) -> dict[str, Option]:
@@ -196,7 +196,7 @@ class _FetchmailComposer:
             **self._connection(protocol),
             "username": self._name,
             "timeout": self._timeout(),
-            "caFile": found_from(self._base, self._value("sslcertfile")),
+            "caFile": absolute_path(self._base, self._value("sslcertfile")),
         }
         if protocol == "imap":
             source["folders"] = tuple(map(folder, self._values("folder")))
@@ -285,7 +285,7 @@ class _FetchmailComposer:
         seconds = self._number("timeout")
         if seconds is None:
             return None
-        declared, said = patience(seconds)
+        declared, said = nearest_timeout(seconds)
         if said:
             self._note(self._line("timeout"), said)
         return declared
@@ -323,7 +323,9 @@ class _FetchmailComposer:
     def _interval(self) -> str | None:
         cycle = self._settings["daemon"].values if "daemon" in self._settings else ()
         seconds = (whole_number(cycle[0]) if cycle else None) or 0
-        return interval(seconds * max(self._number("interval") or 1, 1)) if seconds else None
+        return (
+            nearest_interval(seconds * max(self._number("interval") or 1, 1)) if seconds else None
+        )
 
     def _number(self, name: str) -> int | None:
         value = self._value(name)

@@ -171,7 +171,7 @@ _KINDS = {
 }
 
 
-class Misunderstood(Exception):
+class FetchmailSyntaxError(Exception):
     """A syntax error. The text never quotes a word, because it may be a password."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -180,7 +180,7 @@ class Misunderstood(Exception):
 
 
 def _misunderstood(line: int, message: str) -> NoReturn:
-    raise Misunderstood(line, message)
+    raise FetchmailSyntaxError(line, message)
 
 
 class Option(Struct, frozen=True):
@@ -324,7 +324,7 @@ class FetchmailReader:
                     self._entry(token)
                 else:
                     _misunderstood(token.line, "poll, skip, defaults or set is expected here")
-            except Misunderstood as error:
+            except FetchmailSyntaxError as error:
                 self._resume(error, "what stands here up to the next entry is left out", *_ENTRIES)
 
     # Words
@@ -350,7 +350,7 @@ class FetchmailReader:
     def _value(self, owner: Token, *kinds: str) -> str:
         token = self._peek()
         if token is None or token.kind not in kinds:
-            raise Misunderstood(
+            raise FetchmailSyntaxError(
                 token.line if token else owner.line,
                 f"`{owner.text}` has no value that fetchmail understands: are quotes missing, or "
                 "is it written in capitals?",
@@ -358,7 +358,7 @@ class FetchmailReader:
         self._at += 1
         return token.text
 
-    def _resume(self, error: Misunderstood, left_out: str, *keywords: str) -> None:
+    def _resume(self, error: FetchmailSyntaxError, left_out: str, *keywords: str) -> None:
         self.problems.append(SyntaxProblem(error.line, f"{error}: {left_out}"))
         while (token := self._peek()) is not None and not token.keyword(*keywords):
             self._at += 1
@@ -377,7 +377,7 @@ class FetchmailReader:
         elif token is not None and token.text in _SET_FLAGS:
             self.settings[token.text] = Option(token.line, (), on)
         else:
-            raise Misunderstood(
+            raise FetchmailSyntaxError(
                 begin.line, "`set` is followed by nothing that fetchmail 6.4 can be set to"
             )
 
@@ -387,7 +387,7 @@ class FetchmailReader:
         self.entries.append(entry)
         try:
             self._options(entry.options, _SERVER)
-        except Misunderstood as error:
+        except FetchmailSyntaxError as error:
             entry.broken = True
             self._resume(error, "the whole entry is left out", *_ENTRIES)
             return
@@ -413,7 +413,7 @@ class FetchmailReader:
                 following = self._peek()
                 if following is not None and not following.keyword("user", *_ENTRIES):
                     _misunderstood(following.line, _NO_OPTION)
-            except Misunderstood as error:
+            except FetchmailSyntaxError as error:
                 entry.broken = True
                 self._resume(error, "this user is left out", "user", *_ENTRIES)
                 continue
@@ -471,7 +471,9 @@ class FetchmailReader:
             return (self._value(option, "string"), *([skipped.text] if skipped else []))
         if name == "bad-header":
             if not self._keyword("accept", "reject"):
-                raise Misunderstood(option.line, "`bad-header` is followed by accept or reject")
+                raise FetchmailSyntaxError(
+                    option.line, "`bad-header` is followed by accept or reject"
+                )
             return (self._tokens[self._at - 1].text,)
         number = name in _SERVER_NUMBERS or name in _USER_NUMBERS
         return (self._value(option, *(("number",) if number else _KINDS.get(name, ("string",)))),)
@@ -491,7 +493,7 @@ class FetchmailReader:
         self._at = begin
         names = self._mappings()
         if not names:
-            raise Misunderstood(option.line, f"`{option.text}` is followed by no name")
+            raise FetchmailSyntaxError(option.line, f"`{option.text}` is followed by no name")
         self._keyword("here")
         user.local.extend(name for name in names if name != _ANY)
         user.wildcard = user.wildcard or _ANY in names

@@ -11,13 +11,13 @@ from typing import Any
 
 from reconciler.manifests.foreign.fetchmail import UNLIMITED
 from reconciler.manifests.foreign.imported_accounts import (
-    Foreign,
+    ForeignConfiguration,
     ImportedAccount,
     Note,
     UnreadableConfiguration,
+    absolute_path,
     address,
-    found_from,
-    patience,
+    nearest_timeout,
 )
 from reconciler.model import known_providers
 
@@ -76,7 +76,7 @@ _WHY = {
 _LMTP_PORT = 24
 
 
-def getmail(text: str, domain: str, base: str = "") -> Foreign:
+def getmail(text: str, domain: str, base: str = "") -> ForeignConfiguration:
     """Return the account of a getmailrc. Raises UnreadableConfiguration.
 
     `domain` is the domain of local users, `base` the directory of relative paths.
@@ -117,10 +117,10 @@ class _GetmailComposer:
                 number, f"`{key}` stands here once more: the last one counts; getmail refuses that"
             )
 
-    def foreign(self) -> Foreign:
+    def foreign(self) -> ForeignConfiguration:
         kind = self._get("retriever", "type")
         if kind == "MultidropSDPSRetriever":
-            return Foreign(
+            return ForeignConfiguration(
                 (),
                 (
                     Note(
@@ -155,7 +155,7 @@ class _GetmailComposer:
         )
         self._account.place = self._place()
         self._rest()
-        return Foreign((self._account,))
+        return ForeignConfiguration((self._account,))
 
     def _get(self, section: str, key: str) -> str:
         return self._sections.get(section, {}).get(key, "").strip()
@@ -191,7 +191,7 @@ class _GetmailComposer:
     def _path(self, section: str, key: str) -> str | None:
         """Return a path with the home directory and variables expanded, as getmail does."""
         text = os.path.expandvars(self._get(section, key))
-        found = found_from(self._base, text or None)
+        found = absolute_path(self._base, text or None)
         if found and ((text.startswith("~") and "~" in found) or "$" in text):
             self._note(
                 section,
@@ -250,7 +250,7 @@ class _GetmailComposer:
         seconds = self._number("retriever", "timeout")
         if seconds is None:
             return None
-        declared, said = patience(seconds)
+        declared, said = nearest_timeout(seconds)
         if said:
             self._note("retriever", "timeout", said)
         return declared
@@ -279,7 +279,7 @@ class _GetmailComposer:
 
     def _token_login(self, source: dict[str, Any]) -> None:
         """Fill in `oauth2`. getmail logs in with an access token, which is no password."""
-        provider = known_providers.of_host(self._account.host)
+        provider = known_providers.provider_of_host(self._account.host)
         source["oauth2"] = {
             "provider": (provider and provider.oauth2) or "custom",
             "clientId": "CLIENT-ID",

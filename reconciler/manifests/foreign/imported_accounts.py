@@ -70,7 +70,7 @@ class ImportedAccount:
             )
 
 
-class Foreign(Struct, frozen=True):
+class ForeignConfiguration(Struct, frozen=True):
     """A whole configuration.
 
     `notes` are about no single account. `left_out` means that it has accounts that are not in
@@ -83,7 +83,7 @@ class Foreign(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifests:
+class ImportedManifests:
     """The texts of manifests and their secrets, by file name. `places` has the file of each
     collector's Destination."""
 
@@ -91,13 +91,13 @@ class Manifests:
     secrets: Mapping[str, str] = field(repr=False)
     places: Mapping[str, str | None] = field(default_factory=dict)
 
-    def without(self, names: Iterable[str]) -> Manifests:
+    def without(self, names: Iterable[str]) -> ImportedManifests:
         """Return the manifests without those of these collectors, their secrets, and Destinations
         that only they use."""
         out = set(names)
         places = {name: place for name, place in self.places.items() if name not in out}
         kept = {*places, *places.values()}
-        return Manifests(
+        return ImportedManifests(
             {name: text for name, text in self.texts.items() if name in kept},
             {name: secret for name, secret in self.secrets.items() if f"{name}.yaml" in kept},
             places,
@@ -138,8 +138,13 @@ NOTHING = Present()
 
 
 def manifests(
-    foreign: Foreign, file: str, secrets: str, present: Present = NOTHING, *, modeline: str = ""
-) -> Manifests:
+    foreign: ForeignConfiguration,
+    file: str,
+    secrets: str,
+    present: Present = NOTHING,
+    *,
+    modeline: str = "",
+) -> ImportedManifests:
     """Return the manifests of all accounts, with their notes as comments at the top.
 
     `secrets` is the directory of the password files as it is written in the manifests. `modeline`
@@ -179,7 +184,7 @@ def manifests(
         )
         for number, (name, place_spec) in enumerate(new.items())
     }
-    return Manifests({**texts, **destinations}, kept, used)
+    return ImportedManifests({**texts, **destinations}, kept, used)
 
 
 def _file_of(place: str) -> str:
@@ -230,7 +235,7 @@ def folder(name: str) -> str:
         return name
 
 
-def found_from(base: str, path: str | None) -> str | None:
+def absolute_path(base: str, path: str | None) -> str | None:
     """Return a path of the other tool, which is relative to the directory of its configuration or
     to its user's home."""
     return path and os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118
@@ -241,7 +246,7 @@ def address(name: str, domain: str) -> str:
     return name if "@" in name else f"{name}@{domain}"
 
 
-def patience(seconds: int) -> tuple[str, str]:
+def nearest_timeout(seconds: int) -> tuple[str, str]:
     """Return the nearest time-out that a manifest allows (10s … 10m), and a note or ""."""
     bounded = f"{min(max(seconds, 10), 600)}s"
     near = 10 <= seconds <= 600
@@ -251,7 +256,7 @@ def patience(seconds: int) -> tuple[str, str]:
     )
 
 
-def interval(seconds: int) -> str:
+def nearest_interval(seconds: int) -> str:
     """Return the nearest interval that a manifest allows (5s … 24h)."""
     bounded = min(max(seconds, 5), 86400)
     return f"{bounded // 60}m" if bounded % 60 == 0 else f"{bounded}s"

@@ -16,7 +16,7 @@ from reconciler.manifests.diagnostics import Diagnostic, Severity
 from reconciler.manifests.reports import junit, sarif
 from reconciler.manifests.validation import Validation
 from reconciler.manifests.yaml import text_encoding
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.harmless_text import escape_unprintable, json_text
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.INFO: "36"}
@@ -86,7 +86,7 @@ class _Excerpts:
         if file not in self._lines:
             try:
                 self._lines[file] = text_encoding.lines(text_encoding.decode(self._data(file)))
-            except (manifest_files.Unreadable, Unusable):
+            except (manifest_files.Unreadable, UnusableDocument):
                 self._lines[file] = []
         return self._lines[file]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from reconciler.manifests.schema_export.editor_hints import dress
+from reconciler.manifests.schema_export.editor_hints import add_editor_hints
 from reconciler.model.spec import ManifestModel
 
 _LINE_FEED = {"type": "string", "pattern": "\n"}
@@ -28,7 +28,7 @@ class Draft7(GenerateJsonSchema):
         """Add the descriptions of the model and its fields."""
         generated = super().model_schema(schema)
         if issubclass(schema["cls"], ManifestModel):
-            dress(schema["cls"], generated)
+            add_editor_hints(schema["cls"], generated)
         return generated
 
     # the base class's signature

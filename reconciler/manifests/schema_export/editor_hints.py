@@ -92,7 +92,7 @@ _SNIPPETS["TemplateSpec"] = {
 }
 
 
-class Hint(Struct, frozen=True):
+class EditorHint(Struct, frozen=True):
     """Where a mapping is as `when` says, its field `field` (or one below it) is marked with
     `message`."""
 
@@ -113,35 +113,35 @@ _ELSEWHERE = {"type": "string", "not": {"pattern": r"^(localhost|127\.|::1$)"}}
 _UNENCRYPTED = _has({"tls": {"const": "none"}, "host": _ELSEWHERE})
 _POP3 = _is("protocol", "pop3")
 _SOURCE_HINTS = (
-    Hint(_POP3, ("folders",), field_rules.POP3_FOLDERS),
-    Hint(_is("tls", "none"), ("fingerprint",), field_rules.unchecked("fingerprint")),
-    Hint(_is("tls", "none"), ("caFile",), field_rules.unchecked("caFile")),
-    Hint(
+    EditorHint(_POP3, ("folders",), field_rules.POP3_FOLDERS),
+    EditorHint(_is("tls", "none"), ("fingerprint",), field_rules.unchecked("fingerprint")),
+    EditorHint(_is("tls", "none"), ("caFile",), field_rules.unchecked("caFile")),
+    EditorHint(
         _has({"caFile": {}, "tls": {"enum": ["implicit", "starttls"]}}),
         ("fingerprint",),
         field_rules.FINGERPRINT_AND_CA,
     ),
-    Hint(
+    EditorHint(
         {**_has({"caFile": {}}), "not": _has({"tls": {}})},
         ("fingerprint",),
         field_rules.FINGERPRINT_AND_CA,
     ),
-    Hint(_UNENCRYPTED, ("tls",), field_rules.UNENCRYPTED),
+    EditorHint(_UNENCRYPTED, ("tls",), field_rules.UNENCRYPTED),
 )
 _PUSH_HINTS = (
-    Hint(
+    EditorHint(
         _has({"source": _POP3, "collect": _is("push", True)}),
         ("collect", "push"),
         field_rules.POP3_PUSH,
     ),
 )
-HINTS: Mapping[str, tuple[Hint, ...]] = {
+HINTS: Mapping[str, tuple[EditorHint, ...]] = {
     "SourceSpec": _SOURCE_HINTS,
     "PartialSourceSpec": _SOURCE_HINTS,
     "CollectorSpec": _PUSH_HINTS,
     "DerivedSpec": _PUSH_HINTS,
     "TemplateSpec": _PUSH_HINTS,
-    "SecretRef": (Hint({}, ("value",), field_rules.IN_MANIFEST),),
+    "SecretRef": (EditorHint({}, ("value",), field_rules.IN_MANIFEST),),
 }
 """Rules of `manifests.checks.field_rules` that the schema does not enforce."""
 
@@ -156,7 +156,7 @@ def title(model: str) -> str:
     )
 
 
-def dress(model: type[ManifestModel], shape: Schema) -> None:
+def add_editor_hints(model: type[ManifestModel], shape: Schema) -> None:
     """Adapt pydantic's schema of a model for editors, and remove what validators treat
     differently."""
     name = model.__name__
@@ -273,7 +273,7 @@ def _excluded(key: str, others: Iterable[str]) -> Schema:
     }
 
 
-def _hinted(hint: Hint) -> Schema:
+def _hinted(hint: EditorHint) -> Schema:
     marked: Schema = {"deprecationMessage": hint.message}
     for key in reversed(hint.field):
         marked = {"type": "object", "properties": {key: marked}}

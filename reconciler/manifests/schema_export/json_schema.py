@@ -50,7 +50,7 @@ def _without(schema: Any, keywords: frozenset[str]) -> Any:
     return {key: _without(value, keywords) for key, value in schema.items() if key not in keywords}
 
 
-def inlined() -> dict[str, Any]:
+def inlined_schema() -> dict[str, Any]:
     """Return the committed schema in a form that validates faster in Python.
 
     References are resolved, descriptions are removed, and patterns end with `\\Z`.

@@ -27,7 +27,7 @@ _DECIDING: tuple[Path, ...] = (
 )
 
 
-def redirected(
+def redirected_fields(
     template: Node, own: Node, merged: Node, overridable: Iterable[str], name: str
 ) -> Iterator[Finding]:
     """Yield the fields by which a collector would redirect the secret of its template `name`.

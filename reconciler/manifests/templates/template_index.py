@@ -43,11 +43,11 @@ class Template(Summarised, Struct, frozen=True):
     def of(cls, named: ManifestSummary, spec: Node, lints: Iterable[Finding]) -> Template:
         """Return a valid template from its spec."""
         given = spec.child(OVERRIDABLE)
-        node = template_merge.placed(template_merge.without(spec, OVERRIDABLE), named.file)
+        node = template_merge.in_file(template_merge.without(spec, OVERRIDABLE), named.file)
         return cls(
             named,
             node,
-            template_merge.absolute(node, str(File(named.file).parent)),
+            template_merge.with_absolute_paths(node, str(File(named.file).parent)),
             any(template_merge.NAME in text for _, text in _texts(spec.value)),
             tuple(given.value) if given else (),
             digest_of(spec.value),
@@ -60,7 +60,7 @@ class Template(Summarised, Struct, frozen=True):
         if self.error:
             return None
         node = self.spec if str(File(self.file).parent) == directory else self.elsewhere
-        return template_merge.named(node, name) if node and self.personal else node
+        return template_merge.with_name(node, name) if node and self.personal else node
 
     def stamp(self) -> str:
         """Return a text that changes with the fields for collectors and with the diagnostics."""
@@ -130,7 +130,7 @@ def may_hold(data: bytes) -> bool:
     return b"Template" in data or b"\\" in data
 
 
-def misplaced(spec: object) -> Iterator[Finding]:
+def misplaced_placeholders(spec: object) -> Iterator[Finding]:
     """Yield unknown words in braces. They are allowed in a program's arguments."""
     for path, text in _texts(spec):
         for word in _BRACED.findall(text) if "command" not in path else ():

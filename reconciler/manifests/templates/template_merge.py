@@ -35,7 +35,7 @@ FILES: frozenset[Place] = frozenset(
 """The places of paths, which are relative to the manifest's directory."""
 
 
-def merged(template: Node, own: Node, place: Place = ()) -> Node:
+def merge(template: Node, own: Node, place: Place = ()) -> Node:
     """Return `own` with the fields that only the template has. `place` is the path from the spec
     to these nodes."""
     if not isinstance(template.value, dict) or not isinstance(own.value, dict):
@@ -43,7 +43,7 @@ def merged(template: Node, own: Node, place: Place = ()) -> Node:
     result = Node({}, own.position, children={})
     for key, position in own.keys.items():
         above, child = template.child(key), _child(own, key)
-        result.add(key, position, merged(above, child, (*place, key)) if above else child)
+        result.add(key, position, merge(above, child, (*place, key)) if above else child)
     for key, position in template.keys.items():
         if key not in own.value and not _dropped(key, own, place):
             result.add(key, position, _child(template, key))
@@ -68,7 +68,7 @@ def without(node: Node, key: str) -> Node:
     return result
 
 
-def replaced(node: Node, key: str, child: Node) -> Node:
+def with_child(node: Node, key: str, child: Node) -> Node:
     """Return a mapping with another value for one key."""
     result = Node({}, node.position, children={})
     for other, position in node.keys.items():
@@ -76,14 +76,14 @@ def replaced(node: Node, key: str, child: Node) -> Node:
     return result
 
 
-def placed(node: Node, file: str) -> Node:
+def in_file(node: Node, file: str) -> Node:
     """Return the same value with `file` in each of its positions."""
     return _changed(
         node, lambda position: Position(position.line, position.column, file), lambda text, _: text
     )
 
 
-def absolute(node: Node, base: str) -> Node:
+def with_absolute_paths(node: Node, base: str) -> Node:
     """Return a template's spec with its relative paths made absolute from `base`."""
     start = os.path.abspath(base)  # noqa: PTH100  # links are not resolved
     return _changed(
@@ -93,7 +93,7 @@ def absolute(node: Node, base: str) -> Node:
     )
 
 
-def named(node: Node, name: str) -> Node:
+def with_name(node: Node, name: str) -> Node:
     """Return a template's spec with the placeholder replaced by a collector's name."""
     return _changed(node, _same_position, lambda text, _: text.replace(NAME, name))
 

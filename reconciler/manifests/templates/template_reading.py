@@ -13,7 +13,7 @@ from reconciler.manifests.diagnostics import Finding, Path, Position, Severity, 
 from reconciler.manifests.effective_manifest import digest_of
 from reconciler.manifests.templates import template_merge
 from reconciler.manifests.templates.partial_models import model_of
-from reconciler.manifests.templates.secret_redirection import redirected
+from reconciler.manifests.templates.secret_redirection import redirected_fields
 from reconciler.manifests.templates.template_index import Template, Templates
 from reconciler.manifests.yaml.document_nodes import Document
 from reconciler.model.spec import ManifestModel, MergedCollector
@@ -21,7 +21,7 @@ from reconciler.model.spec import ManifestModel, MergedCollector
 _FROM: Path = ("spec", "from")
 
 
-class Reading(Struct, frozen=True):
+class PreparedDocument(Struct, frozen=True):
     """A document as it is checked.
 
     `document` is checked and may be merged with a template; `own` is the document of the file.
@@ -77,11 +77,11 @@ class Reading(Struct, frozen=True):
         )
 
 
-def reading(found: Document, file: str, templates: Templates) -> Reading:
+def prepare_document(found: Document, file: str, templates: Templates) -> PreparedDocument:
     """Return how to check a document of `file`."""
     value = found.root.value
     model = model_of(value)
-    plain = Reading(found, found, model, value)
+    plain = PreparedDocument(found, found, model, value)
     spec = found.root.child("spec")
     if model is None or spec is None or not isinstance(spec.value, dict):
         return plain
@@ -91,17 +91,19 @@ def reading(found: Document, file: str, templates: Templates) -> Reading:
     return _derived(plain, name, file, templates) if isinstance(name, str) else plain
 
 
-def _of_template(plain: Reading) -> Reading:
+def _of_template(plain: PreparedDocument) -> PreparedDocument:
     """Return the reading of a template, as if for a collector of the same name."""
     spec, name = plain.own.root.child("spec"), _name(plain.own)
     assert spec is not None  # noqa: S101  # checked by the caller
-    root = template_merge.replaced(plain.own.root, "spec", template_merge.named(spec, name))
+    root = template_merge.with_child(plain.own.root, "spec", template_merge.with_name(spec, name))
     return replace(
         plain, document=Document(root, plain.own.findings), value=root.value, partial=True
     )
 
 
-def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Reading:
+def _derived(
+    plain: PreparedDocument, name: str, file: str, templates: Templates
+) -> PreparedDocument:
     template = templates.find(name)
     fields = template.fields(str(File(file).parent), _name(plain.own)) if template else None
     if template is None or fields is None:
@@ -112,22 +114,22 @@ def _derived(plain: Reading, name: str, file: str, templates: Templates) -> Read
     spec = root.child("spec")
     assert spec is not None  # noqa: S101  # checked by the caller
     own = template_merge.without(spec, "from")
-    both = template_merge.merged(fields, own)
-    whole = template_merge.replaced(root, "spec", both)
+    both = template_merge.merge(fields, own)
+    whole = template_merge.with_child(root, "spec", both)
     value = {
         **whole.value,
         "spec": {**whole.value["spec"], "from": name},
         "ownDigest": digest_of(own.value),
         "templateDigest": template.digest,
     }
-    return Reading(
+    return PreparedDocument(
         Document(whole, plain.own.findings),
         plain.own,
         MergedCollector,
         value,
         names=name,
         template=template,
-        found=tuple(redirected(fields, own, both, template.overridable, name)),
+        found=tuple(redirected_fields(fields, own, both, template.overridable, name)),
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from reconciler.manifests.diagnostics import Finding, Path, Position
 
 
-class Unusable(Exception):
+class UnusableDocument(Exception):
     """The rest of the file, from `position` on, cannot be read."""
 
     def __init__(self, position: Position, rule: str, message: str) -> None:

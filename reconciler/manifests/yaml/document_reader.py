@@ -30,7 +30,7 @@ from ruamel.yaml.events import (
 
 from reconciler.manifests.diagnostics import Finding, Path, Position, is_secret, quoted
 from reconciler.manifests.yaml import text_encoding
-from reconciler.manifests.yaml.document_nodes import Anchor, Document, Node, Unusable
+from reconciler.manifests.yaml.document_nodes import Anchor, Document, Node, UnusableDocument
 from reconciler.manifests.yaml.plain_scalars import AmbiguousNumber, Scalar, resolve
 from reconciler.manifests.yaml.syntax_errors import explain
 
@@ -118,7 +118,7 @@ class _Builder(Struct):
 
 
 class _Reader:
-    """The reader of one file. `documents` raises `Unusable` if the rest cannot be read."""
+    """The reader of one file. `documents` raises `UnusableDocument` if the rest cannot be read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -155,7 +155,7 @@ class _Reader:
         position = Position(event.start_mark.line + 1, event.start_mark.column + 1)
         self._values += 1
         if self._values > MOST_VALUES:
-            raise Unusable(
+            raise UnusableDocument(
                 position, "too-many-values", f"a file may hold {MOST_VALUES:,} values: split it"
             )
         if isinstance(event, AliasEvent):
@@ -194,7 +194,7 @@ class _Reader:
     @staticmethod
     def _open(builder: _Builder, event: NodeEvent, position: Position) -> None:
         if len(builder.stack) == DEEPEST:
-            raise Unusable(
+            raise UnusableDocument(
                 position,
                 "too-deep",
                 f"values may be nested {DEEPEST} deep: a manifest needs less than ten",
@@ -221,7 +221,7 @@ class _Reader:
                 f"no anchor {quoted('&' + name)} stands before this alias in its document",
             )
         elif any(level.node is target for level in builder.stack):
-            raise Unusable(
+            raise UnusableDocument(
                 position,
                 "recursive-alias",
                 f"the alias {quoted('*' + name)} stands inside of what it "
@@ -230,7 +230,7 @@ class _Reader:
         else:
             self._aliased += target.size
             if self._aliased > MOST_ALIASED:
-                raise Unusable(
+                raise UnusableDocument(
                     position,
                     "alias-bomb",
                     f"aliases may add {MOST_ALIASED:,} values to a file: write the values out",
@@ -265,13 +265,13 @@ def _is_empty(root: Node) -> bool:
     return root.value is None and root.source == ""
 
 
-def read(data: bytes) -> tuple[list[Document], Unusable | None]:
+def read(data: bytes) -> tuple[list[Document], UnusableDocument | None]:
     """Return the documents of a file that are not empty, and the error that ended reading, if
     any."""
     documents: list[Document] = []
     try:
         for document in _Reader(text_encoding.decode(data)).documents():
             documents.append(document)  # noqa: PERF402  # keep the documents before an error
-    except Unusable as unusable:
+    except UnusableDocument as unusable:
         return documents, unusable
     return documents, None

@@ -8,7 +8,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import Event, ScalarEvent
 
 from reconciler.manifests.diagnostics import START, Position
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.manifests.yaml.text_encoding import lines
 
 _TAB = "a tab: YAML is indented with spaces"
@@ -52,7 +52,7 @@ def odd_space(character: str) -> str:
     )
 
 
-def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> Unusable:
+def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> UnusableDocument:
     """Return the parser's error with a message, at the position to fix. `before` is the last event
     before the error."""
     problem = error.problem or "this is not YAML"
@@ -61,7 +61,7 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
     if error.problem_mark and _is_long_quote(before, error.problem_mark.line):
         assert before is not None  # noqa: S101  # a quote is something
         start, end = before.start_mark, before.end_mark
-        return Unusable(
+        return UnusableDocument(
             Position(start.line + 1, start.column + 1),
             "syntax",
             f"the quote that opens here is closed in line {end.line + 1} only: close it where it "
@@ -72,21 +72,23 @@ def explain(error: MarkedYAMLError, text: str, before: Event | None = None) -> U
     )
     position = Position(mark.line + 1, mark.column + 1) if mark else START
     if "tab character" in problem or _character(text, position) == "\t":
-        return Unusable(position, "tab", _TAB)
+        return UnusableDocument(position, "tab", _TAB)
     if problem not in _AT_CONTEXT and _is_end(text, position):
-        return Unusable(
+        return UnusableDocument(
             position, "syntax", "the file ends within a list or mapping: close what is open"
         )
-    return Unusable(position, "syntax", _SENTENCES.get(problem, f"this is not YAML: {problem}"))
+    return UnusableDocument(
+        position, "syntax", _SENTENCES.get(problem, f"this is not YAML: {problem}")
+    )
 
 
-def _odd_space_before(text: str, line: int) -> Unusable | None:
+def _odd_space_before(text: str, line: int) -> UnusableDocument | None:
     """Return the error about an odd space in this line or the ones shortly before, or None."""
     every = lines(text)
     for number in range(min(line, len(every) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):
         if match := _MISLEADING.search(every[number]):
             group = "indent" if match["indent"] else "behind"
-            return Unusable(
+            return UnusableDocument(
                 Position(number + 1, match.start(group) + 1), "syntax", odd_space(match[group])
             )
     return None

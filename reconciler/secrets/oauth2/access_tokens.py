@@ -30,7 +30,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import token_client
 from reconciler.secrets.oauth2.refresh_tokens import RefreshTokens
-from reconciler.secrets.oauth2.token_answers import CONSENT, Answered, refusal
+from reconciler.secrets.oauth2.token_answers import CONSENT, ErrorAnswer, refusal
 from reconciler.secrets.oauth2.token_endpoints import Application
 from reconciler.secrets.oauth2.token_request import AccountKey, TokenKey, TokenRequest
 from reconciler.secrets.secret_reading import read_secret
@@ -206,7 +206,7 @@ class AccessTokens:
             return token_client.post(
                 endpoints.token, form, application.clients(client_secret), secrets
             )
-        except Answered as answered:
+        except ErrorAnswer as answered:
             raise _refusal(endpoints.token, answered, asked) from None
 
     def _located(self, application: Application) -> Endpoints:
@@ -245,7 +245,7 @@ def _given(kept: _Kept, token: AccessToken, account: AccountKey) -> AccessToken:
     return token
 
 
-def _refusal(url: str, answered: Answered, asked: TokenRequest) -> CollectorError:
+def _refusal(url: str, answered: ErrorAnswer, asked: TokenRequest) -> CollectorError:
     """Return the error for a refused request, with the way to a new consent where that helps."""
     error = refusal(url, answered, "no access token")
     if answered.code in CONSENT and asked.refresh_token is not None:

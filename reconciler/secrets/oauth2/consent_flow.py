@@ -29,11 +29,11 @@ from reconciler.model.known_providers import Endpoints
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.token_answers import Answered, refusal, shown
+from reconciler.secrets.oauth2.token_answers import ErrorAnswer, harmless_words, refusal
 from reconciler.secrets.oauth2.token_endpoints import Application, application
 from reconciler.secrets.oauth2.token_urls import require_private
 from reconciler.secrets.secret_reading import read_secret
-from reconciler.secrets.secret_writing import SecretFile, storable, write_secret
+from reconciler.secrets.secret_writing import SecretFile, valid_refresh_token, write_secret
 
 PATIENCE = 900.0
 """Seconds that a person has to consent."""
@@ -159,7 +159,7 @@ class Consent:
         CollectorError."""
         begun = Pkce(consent.state, consent.verifier)
         answer = self._redeemed(self._asked.discovered(), code, consent.address, begun)
-        access = storable(answer.get("access_token"))
+        access = valid_refresh_token(answer.get("access_token"))
         if access is None:
             raise ProtocolViolation("the authorization server gave no access token")
         prove(access)
@@ -217,7 +217,7 @@ class Consent:
             waited += interval
             try:
                 return self._posted(url, form)
-            except Answered as answered:
+            except ErrorAnswer as answered:
                 if answered.code == "slow_down":
                     interval += 5
                 elif answered.code != "authorization_pending":
@@ -233,7 +233,7 @@ class Consent:
     def _answer(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             return self._posted(url, form)
-        except Answered as answered:
+        except ErrorAnswer as answered:
             raise refusal(url, answered, "no consent") from None
 
     def _posted(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
@@ -252,7 +252,7 @@ class Consent:
                 "the authorization server gave no refresh token: see whether the application may "
                 "ask for one, and the scope (offline_access)"
             )
-        secret = storable(token)
+        secret = valid_refresh_token(token)
         if secret is None:
             raise ProtocolViolation(
                 "what the authorization server gave as a refresh token cannot be one"
@@ -291,8 +291,8 @@ class _Listener(http.server.ThreadingHTTPServer):
         if not self.answered.wait(patience) or self.answer is None:
             raise AuthenticationFailed("nobody consented in time: run it again")
         if "code" not in self.answer:
-            said = shown(self.answer.get("error", "no code"), ())[:100]
-            more = shown(self.answer.get("error_description", ""), ())
+            said = harmless_words(self.answer.get("error", "no code"), ())[:100]
+            more = harmless_words(self.answer.get("error_description", ""), ())
             raise AuthenticationFailed(
                 f"consent was refused: {said!r}" + (f": {more}" if more else "")
             )

@@ -24,7 +24,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SecretRef
 from reconciler.secrets.oauth2.token_request import SecretPlace, place_of
 from reconciler.secrets.secret_reading import read_secret
-from reconciler.secrets.secret_writing import SecretFile, storable
+from reconciler.secrets.secret_writing import SecretFile, valid_refresh_token
 
 _REMEMBERED = 64
 """Texts of one refresh token that are remembered."""
@@ -135,7 +135,7 @@ class RefreshTokens:
         """Return the refresh token to use from now on: the one in the answer, else the one that was
         `used`."""
         given = answer.get("refresh_token")
-        new = storable(given)
+        new = valid_refresh_token(given)
         if new is None and given is not None and given != "":
             log.warning(
                 "the server's new refresh token cannot be one, so the old one is kept",

@@ -43,7 +43,7 @@ _MOST_SECONDS = 7 * 86400.0
 """Seconds that a Retry-After counts for at most."""
 
 
-class Answered(CollectorError):
+class ErrorAnswer(CollectorError):
     """The server answered with an error of the protocol."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Answered(CollectorError):
         self.retry_after = retry_after
 
 
-def refusal(host_or_url: str, answered: Answered, doing: str) -> CollectorError:
+def refusal(host_or_url: str, answered: ErrorAnswer, doing: str) -> CollectorError:
     """Return the error of ours for an error of the protocol (RFC 6749, section 5.2). `doing` says
     in its text what was not achieved."""
     host = urlsplit(host_or_url).hostname or host_or_url
@@ -99,15 +99,15 @@ def read_answer(
     answer = _object(body)
     if answer is None:
         if status in {401, 403}:
-            raise Answered(f"HTTP status {status}", "", status)
+            raise ErrorAnswer(f"HTTP status {status}", "", status)
         raise ProtocolViolation(
             f"{host}: HTTP status {status}, and no JSON object, in answer to a "
             "request for a token; is the URL right?"
         )
     if answer.get("error") or not 200 <= status < 300:
-        raise Answered(
-            shown(answer.get("error") or f"HTTP status {status}", secrets),
-            shown(answer.get("error_description") or "", secrets),
+        raise ErrorAnswer(
+            harmless_words(answer.get("error") or f"HTTP status {status}", secrets),
+            harmless_words(answer.get("error_description") or "", secrets),
             status,
             wait,
         )
@@ -174,7 +174,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def shown(text: object, secrets: Sequence[Secret]) -> str:
+def harmless_words(text: object, secrets: Sequence[Secret]) -> str:
     """Return the server's words on one line, without secrets and control characters, and cut to
     `_SHOWN` characters (hazards S1, M14)."""
     return one_line(redact(str(text), secrets)[:_SHOWN])

@@ -23,7 +23,7 @@ from reconciler.model.domains import is_loopback
 from reconciler.model.errors import ConnectionFailed, PolicyRefused, SourceUnsuitable, TlsRefused
 from reconciler.model.manifest_policy import allowed
 from reconciler.model.secret import Secret
-from reconciler.secrets.oauth2.token_answers import Answered, read_answer, shown
+from reconciler.secrets.oauth2.token_answers import ErrorAnswer, harmless_words, read_answer
 from reconciler.secrets.oauth2.token_transport import WireBackend
 from reconciler.secrets.oauth2.token_urls import ascii_host, authority, require_private
 
@@ -67,7 +67,7 @@ def post(
     for client in clients[:-1]:
         try:
             return _posted(url, form, client, secrets)
-        except Answered as answered:
+        except ErrorAnswer as answered:
             if answered.code != "invalid_client" and answered.status != 401:
                 raise
     return _posted(url, form, clients[-1], secrets)
@@ -147,7 +147,7 @@ def _exchange(
         httpcore.ProxyError,
         httpcore.UnsupportedProtocol,
     ) as error:
-        text = shown(str(error), secrets) or type(error).__name__
+        text = harmless_words(str(error), secrets) or type(error).__name__
         raise ConnectionFailed(f"{host}: no answer to a request for a token: {text}") from None
 
 

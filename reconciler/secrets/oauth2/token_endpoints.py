@@ -13,7 +13,7 @@ from reconciler.model.known_providers import OAUTH2, Endpoints
 from reconciler.model.secret import Secret
 from reconciler.model.spec import OAuth2, SourceSpec
 from reconciler.secrets.oauth2 import token_client
-from reconciler.secrets.oauth2.token_answers import Answered, shown
+from reconciler.secrets.oauth2.token_answers import ErrorAnswer, harmless_words
 from reconciler.secrets.oauth2.token_client import TokenClient
 from reconciler.secrets.oauth2.token_urls import require_private
 
@@ -119,13 +119,13 @@ def _metadata(issuer: str, ca_file: str | None, local: bool) -> dict[str, object
     for place in places:
         try:
             metadata = token_client.get(place, ca_file, local=local)
-        except (Answered, ProtocolViolation) as error:
+        except (ErrorAnswer, ProtocolViolation) as error:
             refused = error
             continue
         if str(metadata.get("issuer", "")).rstrip("/") != base:
             raise SourceUnsuitable(
                 f"{issuer}: its metadata are those of another issuer, "
-                f"{shown(metadata.get('issuer'), ())!r}"
+                f"{harmless_words(metadata.get('issuer'), ())!r}"
             )
         return metadata
     raise SourceUnsuitable(

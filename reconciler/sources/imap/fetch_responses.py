@@ -25,7 +25,7 @@ _LARGE_CHUNK = 1 << 18
 """Octets that are read at once from the file of a large literal."""
 
 
-class Large:
+class LargeLiteral:
     """A literal that is too large for memory, kept in a temporary file.
 
     It can be read once. Raises DestinationUnavailable where there is no room for it.
@@ -75,9 +75,9 @@ def _no_room(error: OSError) -> DestinationUnavailable:
     )
 
 
-Literal = bytes | Large | Mark
+Literal = bytes | LargeLiteral | Mark
 """A literal's octets, those of a large one in a file, or `Mark.TOO_LARGE`."""
-Value = bytes | Large | Mark | None
+Value = bytes | LargeLiteral | Mark | None
 """None is NIL, or a parenthesised list, whose content is not needed."""
 
 _TOKEN = re.compile(
@@ -113,7 +113,7 @@ class Fetched(Struct, frozen=True):
         return number(value, 1 << 62) if isinstance(value, bytes) else None
 
 
-class Completed(Struct, frozen=True):
+class TaggedCompletion(Struct, frozen=True):
     """The tagged end of a command: OK, NO or BAD, and the text after it."""
 
     status: str
@@ -153,7 +153,7 @@ def parse_fetch(text: bytes, literals: Sequence[Literal]) -> Fetched:
     raise ValueError("the attributes do not end")
 
 
-def salvaged(text: bytes) -> Fetched | None:
+def salvage(text: bytes) -> Fetched | None:
     """Return UID and size of a response that cannot be parsed, such as one with odd flags.
 
     None where it has no UID, or several.

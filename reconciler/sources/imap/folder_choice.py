@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from reconciler.model.folder_patterns import Pattern, is_pattern
-from reconciler.sources.imap.fetch_responses import Completed
+from reconciler.sources.imap.fetch_responses import TaggedCompletion
 from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.sources.imap.imap_strings import decode_utf7, unescaped
-from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.response_reader import UntaggedResponse
 
 _UNSUITED = {"\\ALL", "\\ALLMAIL", "\\TRASH", "\\JUNK", "\\SPAM", "\\DRAFTS"}
 """Attributes (RFC 6154, XLIST) of folders that no pattern matches."""
@@ -105,10 +105,10 @@ def choose_folders(
         if not choice.heard:
             raise failures.refused("listing folders", completed.text)
         choice.note(f"the server broke off its list of folders: {failures.shown(completed.text)}")
-    return choice.made()
+    return choice.choice()
 
 
-def _list(client: ImapClient, choice: FolderChoice) -> Completed:
+def _list(client: ImapClient, choice: FolderChoice) -> TaggedCompletion:
     """List all folders of the account, with their uses where the server knows them (RFC 6154)."""
     dialogue = client.dialogue
     verb, arguments = "LIST", ['""', '"*"']
@@ -116,10 +116,10 @@ def _list(client: ImapClient, choice: FolderChoice) -> Completed:
         arguments += ["RETURN", "(SPECIAL-USE)"]
     elif "XLIST" in dialogue.capabilities and "SPECIAL-USE" not in dialogue.capabilities:
         verb = "XLIST"
-    completed = dialogue.run(verb, *arguments, hear={verb: choice.hear})
+    completed = dialogue.run(verb, *arguments, hear={verb: choice.take_response})
     plain = verb == "LIST" and len(arguments) == 2
     if completed.status == "BAD" and not plain:  # offered, and not understood
-        return dialogue.run("LIST", '""', '"*"', hear={"LIST": choice.hear})
+        return dialogue.run("LIST", '""', '"*"', hear={"LIST": choice.take_response})
     return completed
 
 
@@ -179,7 +179,7 @@ def choose(declared: Sequence[str], listed: Iterable[ServerFolder], prefix: str)
     choice = FolderChoice(declared, prefix)
     for folder in listed:
         choice.take(folder)
-    return choice.made()
+    return choice.choice()
 
 
 class FolderChoice:
@@ -199,7 +199,7 @@ class FolderChoice:
         self._inbox = False
         self.heard = False
 
-    def hear(self, response: Untagged) -> None:
+    def take_response(self, response: UntaggedResponse) -> None:
         """Take a LIST response."""
         self.heard = True
         literal = response.literals[0] if response.literals else None
@@ -230,7 +230,7 @@ class FolderChoice:
         if kept:
             self._raw[short] = folder.raw
 
-    def made(self) -> ChosenFolders:
+    def choice(self) -> ChosenFolders:
         """Return the choice, after all folders were taken."""
         if not self._inbox:
             self.take(INBOX)

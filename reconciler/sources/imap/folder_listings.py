@@ -23,8 +23,8 @@ from reconciler.sources.imap.imap_account import ImapAccount
 from reconciler.sources.imap.imap_dialogue import ImapClient
 from reconciler.sources.imap.imap_listing import (
     UNSIZED,
+    FolderLister,
     ListedFolder,
-    Lister,
     SizesByUid,
     list_messages,
     selected_next,
@@ -176,7 +176,7 @@ class FolderListings:
             )
 
     def _listed(self, client: ImapClient, folder: Folder) -> ListedFolder:
-        """List the folder with one command, or as `Lister` does where that fails."""
+        """List the folder with one command, or as `FolderLister` does where that fails."""
         sizes = SizesByUid(self._account.share.take)
         if self._unsized(folder):
             return self._in_another_way(client, folder, sizes, None, None)
@@ -201,7 +201,7 @@ class FolderListings:
             return None, failure
 
     def _another_way(self, folder: Folder, found: ListedFolder) -> bool:
-        """Return whether `Lister` may find more than one command has found."""
+        """Return whether `FolderLister` may find more than one command has found."""
         if found.broken_off:
             return False
         if not found.short:
@@ -217,9 +217,9 @@ class FolderListings:
         found: ListedFolder | None,
         error: SourceError | None,
     ) -> ListedFolder:
-        """List by `Lister`, after one command `found` too little or ended with `error`."""
+        """List by `FolderLister`, after one command `found` too little or ended with `error`."""
         memory = self._account.memory
-        lister = Lister(
+        lister = FolderLister(
             sizes,
             self._unsized(folder),
             found.announced if found is not None else 0,
@@ -230,7 +230,7 @@ class FolderListings:
                 client = self._reopened(folder, error)
             try:
                 with self._account.failures.translated("listing"):
-                    listed = lister.go_on(client.dialogue)
+                    listed = lister.continue_over(client.dialogue)
             except Flooded:
                 raise
             except (ConnectionFailed, ProtocolViolation) as failure:

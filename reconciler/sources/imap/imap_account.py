@@ -13,7 +13,7 @@ from reconciler.model.messages import Account, Folder
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.client_identification import ClientIdentity
-from reconciler.sources.imap.fetch_responses import Completed
+from reconciler.sources.imap.fetch_responses import TaggedCompletion
 from reconciler.sources.imap.folder_choice import INBOX, ChosenFolders, ServerFolder, choose_folders
 from reconciler.sources.imap.folder_state import FolderState, selected_state
 from reconciler.sources.imap.imap_dialogue import ImapClient
@@ -160,11 +160,11 @@ class ImapAccount:
         self._opened = name if completed.ok else None
         return selected_state(client.dialogue, name) if completed.ok else None
 
-    def open(self, client: ImapClient, name: str) -> Completed:
+    def open(self, client: ImapClient, name: str) -> TaggedCompletion:
         """Open a folder, unless `state_of` has just done so."""
         opened, self._opened = self._opened, None
         if opened == name:
-            return Completed("OK", "")
+            return TaggedCompletion("OK", "")
         self.selected = None  # a refusal leaves none open (RFC 3501, 6.3.1)
         return self._select(client, name)
 
@@ -195,7 +195,7 @@ class ImapAccount:
     def failed(self, why: str, alone: SourceError | None = None) -> FolderFailed:
         return FolderFailed(f"{self.endpoint}: {why}", alone)
 
-    def unopened(self, name: str, completed: Completed) -> FolderFailed:
+    def unopened(self, name: str, completed: TaggedCompletion) -> FolderFailed:
         """Return the error of a folder that the server does not open."""
         return self.failed(
             f'the server does not open the folder "{name}": {self.failures.shown(completed.text)}'
@@ -207,5 +207,5 @@ class ImapAccount:
             "fetched or deleted in it"
         )
 
-    def _select(self, client: ImapClient, name: str) -> Completed:
+    def _select(self, client: ImapClient, name: str) -> TaggedCompletion:
         return client.dialogue.select_folder(self._folders[name].raw, writable=self.writable)

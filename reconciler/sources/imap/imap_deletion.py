@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from reconciler.model.messages import Deletion
 from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.imap_refusals import ImapRefusals
-from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.response_reader import UntaggedResponse
 from reconciler.sources.imap.uid_search import (
     existing_uids,
     others_deleted,
@@ -133,7 +133,7 @@ class Deleter:
             return others_flagged(self._dialogue, self._marked, count)
         return others
 
-    def _hear(self, _: Untagged) -> None:
+    def _hear(self, _: UntaggedResponse) -> None:
         self._expunged += 1
 
 

@@ -15,18 +15,18 @@ from imapclient import IMAPClient
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.sources.imap.fetch_responses import (
-    Completed,
     Fetched,
+    TaggedCompletion,
     number,
     parse_fetch,
-    salvaged,
+    salvage,
 )
 from reconciler.sources.imap.imap_strings import quoted
 from reconciler.sources.imap.response_reader import (
     WHOLE,
     ContinuationRequest,
     ResponseReader,
-    Untagged,
+    UntaggedResponse,
     code,
     decoded,
 )
@@ -52,7 +52,7 @@ _HEARD = 100
 _CAPABILITIES = 64 << 10
 """Octets of the capabilities that are read: each word becomes a string of its own."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")
-Hearer = Callable[[Untagged], None]
+Hearer = Callable[[UntaggedResponse], None]
 
 for _name in ("NOTIFY", "ID"):
     # imaplib runs only commands that it knows: RFC 5465, RFC 2971
@@ -106,7 +106,11 @@ class ImapDialogue(imaplib.IMAP4):
         """Read the greeting (RFC 3501, section 7.1) and the capabilities, which it may contain."""
         self.tagpre = b"C"  # type: ignore[assignment]  # octets, other than typeshed says
         greeting = self._reader.read()
-        if not isinstance(greeting, Untagged) or greeting.name not in ("OK", "PREAUTH", "BYE"):
+        if not isinstance(greeting, UntaggedResponse) or greeting.name not in (
+            "OK",
+            "PREAUTH",
+            "BYE",
+        ):
             raise ProtocolViolation(
                 f"{self.connection.endpoint}: the server does not greet as IMAP servers do"
             )
@@ -123,7 +127,7 @@ class ImapDialogue(imaplib.IMAP4):
         if isinstance(response, ContinuationRequest):
             self.continuation_response = response.text  # type: ignore[assignment]  # the same
             return None
-        if isinstance(response, Untagged):
+        if isinstance(response, UntaggedResponse):
             self._take_untagged(response)
             return b"*"
         if response.tag not in self.tagged_commands:
@@ -168,7 +172,7 @@ class ImapDialogue(imaplib.IMAP4):
 
     def converse(
         self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]
-    ) -> Completed:
+    ) -> TaggedCompletion:
         """Run a command and answer each `+` of the server with a further line.
 
         `answer` gets the text after the `+`. Where it returns None, the server asks for too much:
@@ -185,7 +189,7 @@ class ImapDialogue(imaplib.IMAP4):
         literal: bytes | None = None,
         hear: Mapping[str, Hearer] | None = None,
         listing: bool = True,
-    ) -> Completed:
+    ) -> TaggedCompletion:
         """Run a command and return its completion, BAD included.
 
         `literal` becomes its last argument. `hear` has functions by the names of untagged
@@ -199,16 +203,16 @@ class ImapDialogue(imaplib.IMAP4):
             self.connection.expect_listing()
         return self._complete(tag)
 
-    def _complete(self, tag: bytes) -> Completed:
+    def _complete(self, tag: bytes) -> TaggedCompletion:
         while (completed := self.tagged_commands[tag]) is None:
             self._get_response()
         del self.tagged_commands[tag]
         self._hearers = {}
         # `_get_response` stores nothing else
-        assert isinstance(completed, Completed)  # noqa: S101
+        assert isinstance(completed, TaggedCompletion)  # noqa: S101
         return completed
 
-    def select_folder(self, name: bytes, *, writable: bool) -> Completed:
+    def select_folder(self, name: bytes, *, writable: bool) -> TaggedCompletion:
         """SELECT or EXAMINE a folder by the octets of its name, which may be any (hazard I22).
 
         A name that servers may read differently in quotes is sent as a literal.
@@ -237,7 +241,7 @@ class ImapDialogue(imaplib.IMAP4):
         """Remove and return the last untagged response of this name, in a list of at most one."""
         return [item for item in self.untagged_responses.pop(name, []) if isinstance(item, bytes)]
 
-    def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | Completed]:
+    def fetch_uids(self, uids: str, items: str) -> Iterator[Fetched | TaggedCompletion]:
         """Run UID FETCH; yield its responses with literals of up to `WHOLE` octets, then its
         completion.
 
@@ -247,7 +251,7 @@ class ImapDialogue(imaplib.IMAP4):
 
     def fetch_sizes(
         self, uids: str, take: Callable[[list[tuple[bytes, bytes]]], object], *, octets: int
-    ) -> Iterator[Fetched | Completed]:
+    ) -> Iterator[Fetched | TaggedCompletion]:
         """Fetch UIDs and sizes; the reply may have `octets`.
 
         `take` gets the digits of many messages at once, where the server uses the usual form. Other
@@ -262,7 +266,7 @@ class ImapDialogue(imaplib.IMAP4):
             answer = self._answer((tag,), bodies=False)
             if answer is not None:
                 yield answer
-            if isinstance(answer, Completed):
+            if isinstance(answer, TaggedCompletion):
                 return
             self.connection.count(_ODD)
 
@@ -273,7 +277,7 @@ class ImapDialogue(imaplib.IMAP4):
 
     def answers(
         self, tags: Collection[bytes], *, bodies: bool = True
-    ) -> Iterator[Fetched | Completed]:
+    ) -> Iterator[Fetched | TaggedCompletion]:
         """Yield responses until the first of the commands with these tags is complete.
 
         `bodies`: contents were asked for. The caller passes those of other messages to `unasked`.
@@ -290,7 +294,7 @@ class ImapDialogue(imaplib.IMAP4):
             answer = self._answer(tags, bodies=bodies)
             if answer is not None:
                 yield answer
-            if isinstance(answer, Completed):
+            if isinstance(answer, TaggedCompletion):
                 return
 
     def keep_large(self, octets: int) -> None:
@@ -303,32 +307,34 @@ class ImapDialogue(imaplib.IMAP4):
             sum(len(value) for value in response.attributes.values() if isinstance(value, bytes))
         )
 
-    def _answer(self, tags: Collection[bytes], *, bodies: bool) -> Fetched | Completed | None:
+    def _answer(
+        self, tags: Collection[bytes], *, bodies: bool
+    ) -> Fetched | TaggedCompletion | None:
         self._reader.bodies = bodies
         try:
             response = self._reader.read()
         finally:
             self._reader.bodies = False
-        if isinstance(response, Untagged):
+        if isinstance(response, UntaggedResponse):
             if response.name == "FETCH":
                 return self._fetched(response)
             self._take_untagged(response)
             return None
-        if isinstance(response, Completed) and self._answers_post(response):
+        if isinstance(response, TaggedCompletion) and self._answers_post(response):
             return None
         if isinstance(response, ContinuationRequest) or response.tag not in tags:
             raise self._violation("an answer to no command of ours")
         del self.tagged_commands[response.tag]
         return response
 
-    def _answers_post(self, response: Completed) -> bool:
+    def _answers_post(self, response: TaggedCompletion) -> bool:
         if response.tag not in self._posted:
             return False
         self._posted.remove(response.tag)
         self.tagged_commands.pop(response.tag, None)
         return True
 
-    def _fetched(self, response: Untagged) -> Fetched | None:
+    def _fetched(self, response: UntaggedResponse) -> Fetched | None:
         """Return the parsed response; None where it cannot be parsed and has no message.
 
         Messages that are missing then are asked for again singly.
@@ -336,13 +342,13 @@ class ImapDialogue(imaplib.IMAP4):
         try:
             return parse_fetch(response.text, response.literals)
         except ValueError as error:
-            found = None if response.literals else salvaged(response.text)
+            found = None if response.literals else salvage(response.text)
             if response.literals and b"BODY" in response.text.upper():
                 raise self._violation(f"a FETCH response that cannot be read: {error}") from None
             self.unread += found is None
             return found
 
-    def _take_untagged(self, response: Untagged) -> None:
+    def _take_untagged(self, response: UntaggedResponse) -> None:
         """Take an untagged response, which may come at any time (RFC 3501, section 7)."""
         name = response.name
         if hearer := self._hearers.get(name):

@@ -1,7 +1,7 @@
 """List a folder's messages: UIDs and sizes by UID FETCH (RFC 3501, section 6.4.8).
 
 Lines are read as they come, as there may be very many. `list_messages` lists a folder with one
-command. `Lister` lists one that cannot be listed so.
+command. `FolderLister` lists one that cannot be listed so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import Flooded, FolderFailed
 from reconciler.model.messages import Listed
-from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed, Fetched, number
+from reconciler.sources.imap.fetch_responses import LARGEST_UID, Fetched, TaggedCompletion, number
 from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.uid_search import all_uids, uid_sets
 from reconciler.sources.listing_columns import MOST, ascending, in_order, too_many
@@ -34,9 +34,9 @@ _LINE = 340
 ARRIVING = 1000
 """Messages that may arrive between the opening of a folder and its listing."""
 BLOCK = 1000
-"""Sizes that `Lister` asks for with one command."""
+"""Sizes that `FolderLister` asks for with one command."""
 LOSSES = 14
-"""Answers that may fail while `Lister` looks for messages whose size cannot be had: enough to
+"""Answers that may fail while `FolderLister` looks for messages whose size cannot be had: enough to
 find one in a block, whichever it is."""
 UNSIZED = 10_000
 """Messages without a size that are remembered of an account."""
@@ -104,7 +104,7 @@ def list_messages(dialogue: ImapDialogue, sizes: SizesByUid) -> ListedFolder:
         match response:
             case Fetched(uid=int(uid)) if uid:
                 sizes.take(uid, response.size)
-            case Completed(ok=False):
+            case TaggedCompletion(ok=False):
                 broken_off = response.text or response.status
     return ListedFolder(
         sizes.messages(), broken_off, unread=dialogue.unread > unread, announced=announced or 0
@@ -195,14 +195,14 @@ class SizesByUid:
         """Yield (UID, size) in the order of UIDs; an unknown size is `_UNKNOWN`."""
         return zip(self._settled(), self._sizes, strict=True)
 
-    def know(self, uid: int, size: int) -> bool:
+    def set_size(self, uid: int, size: int) -> bool:
         """Set the size of a listed message; return whether it was listed."""
         place = self._place(uid)
         if place is not None:
             self._sizes[place] = min(size, _LARGE)
         return place is not None
 
-    def known(self, uid: int) -> bool:
+    def has_size(self, uid: int) -> bool:
         """Return whether the message was listed with its size."""
         place = self._place(uid)
         return place is not None and self._sizes[place] != _UNKNOWN
@@ -235,7 +235,7 @@ class _Columns(Sequence[Listed]):
         return Listed(str(self._uids[index]), None if size == _UNKNOWN else size)
 
 
-class Lister:
+class FolderLister:
     """Lists a folder whose listing as a whole ends the connection or leaves messages out.
 
     It asks for the UIDs alone, then for sizes in blocks. A block that ends the connection is
@@ -267,7 +267,7 @@ class Lister:
         self._rest: Iterator[int] = iter(())
         self._asked: list[int] = []
 
-    def go_on(self, dialogue: ImapDialogue) -> ListedFolder | None:
+    def continue_over(self, dialogue: ImapDialogue) -> ListedFolder | None:
         """List over this connection. None where the server does not even list UIDs."""
         if self._asked:
             self._divide()
@@ -307,13 +307,13 @@ class Lister:
         untold = [
             (uid, size)
             for uid, size in self._had.pairs()
-            if size != _UNKNOWN and not found.know(uid, size)
+            if size != _UNKNOWN and not found.set_size(uid, size)
         ]
         for uid, size in untold:
             found.take(uid, size)
         self._had = SizesByUid()
         self._rest = (
-            uid for uid in found.uids() if not found.known(uid) and uid not in self.unsized
+            uid for uid in found.uids() if not found.has_size(uid) and uid not in self.unsized
         )
         return found
 
@@ -326,11 +326,11 @@ class Lister:
         members = frozenset(self._asked)
         for text, _ in uid_sets(members):
             for response in dialogue.fetch_uids(text, "(UID RFC822.SIZE)"):
-                if isinstance(response, Completed):
+                if isinstance(response, TaggedCompletion):
                     if not response.ok:
                         return False
                 elif response.uid in members and response.size is not None:
-                    self._found.know(response.uid, response.size)
+                    self._found.set_size(response.uid, response.size)
         return True
 
     def _divide(self) -> None:
@@ -338,7 +338,7 @@ class Lister:
         # The first message that did not come is the likeliest cause, so it is asked for alone.
         self.losses += 1
         left = [
-            uid for uid in self._asked if self._found is not None and not self._found.known(uid)
+            uid for uid in self._asked if self._found is not None and not self._found.has_size(uid)
         ]
         middle = 1 if len(left) < len(self._asked) else (len(left) + 1) // 2
         if len(left) == 1:

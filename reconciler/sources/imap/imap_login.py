@@ -9,7 +9,7 @@ from functools import partial
 from reconciler.model.errors import ConnectionFailed, NoGreeting, SourceUnsuitable, TlsRefused
 from reconciler.model.secret import Secret
 from reconciler.sources.imap.client_identification import ClientIdentity
-from reconciler.sources.imap.fetch_responses import Completed
+from reconciler.sources.imap.fetch_responses import TaggedCompletion
 from reconciler.sources.imap.imap_dialogue import ImapClient, ImapDialogue
 from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.sources.imap.imap_strings import quoted
@@ -182,7 +182,7 @@ class ImapLogin:
 
     def _exchange(
         self, name: str, *, initial: bool
-    ) -> tuple[Exchange, sasl.ChallengeAnswers, Completed]:
+    ) -> tuple[Exchange, sasl.ChallengeAnswers, TaggedCompletion]:
         """Run AUTHENTICATE, with an `initial` response (RFC 4959) or without."""
         exchange = sasl.begin(name, self._credentials)
         first = exchange.initial() if initial else None
@@ -197,7 +197,7 @@ class ImapLogin:
         completed = _login(self._dialogue, self._credentials.username, self._credentials.secret)
         return None if completed.ok else self._refused(completed)
 
-    def _refused(self, completed: Completed) -> LoginRefusal:
+    def _refused(self, completed: TaggedCompletion) -> LoginRefusal:
         """Return the refusal; BAD answers a command that is not understood, not a password."""
         unknown = completed.status == "BAD" or (
             self._credentials.token and _UNKNOWN.search(completed.text) is not None
@@ -219,7 +219,7 @@ class ImapLogin:
         )
 
 
-def _login(dialogue: ImapDialogue, username: str, password: Secret) -> Completed:
+def _login(dialogue: ImapDialogue, username: str, password: Secret) -> TaggedCompletion:
     """Run LOGIN, with literals for what a quoted string must not hold (RFC 3501, section 9)."""
     name, word = username.encode(), password.reveal().encode()
     if name.isascii() and word.isascii():

@@ -20,7 +20,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.secret_parts import foreign_words
 from reconciler.replies.refusals import concerns_all, refusal, refused_login
 from reconciler.replies.reply_meaning import decoded
-from reconciler.sources.imap.fetch_responses import Completed
+from reconciler.sources.imap.fetch_responses import TaggedCompletion
 from reconciler.sources.imap.imap_dialogue import Goodbye
 from reconciler.wire.endpoint import Endpoint
 
@@ -101,7 +101,7 @@ class ImapRefusals:
         refused.of_address = True
         return refused
 
-    def login(self, completed: Completed) -> SourceError:
+    def login(self, completed: TaggedCompletion) -> SourceError:
         """Return the error of a refused login.
 
         A refusal for a while is no fault of the credentials (hazard I27).

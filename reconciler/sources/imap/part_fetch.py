@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.messages import Arrival, Listed, Unfetched
-from reconciler.sources.imap.fetch_responses import Completed, Large, Value
+from reconciler.sources.imap.fetch_responses import LargeLiteral, TaggedCompletion, Value
 from reconciler.sources.imap.imap_dialogue import WHOLE, ImapClient
 from reconciler.sources.imap.imap_refusals import ImapRefusals, throttles
 
@@ -49,11 +49,11 @@ def shortfall(announced: int | None, came: int) -> str:
 class _Part(Struct, frozen=True):
     """The content of one response; `name` is the item's name as the server spelled it."""
 
-    body: bytes | Large
+    body: bytes | LargeLiteral
     name: bytes
 
     def chunks(self) -> Iterator[bytes]:
-        return self.body.chunks() if isinstance(self.body, Large) else iter((self.body,))
+        return self.body.chunks() if isinstance(self.body, LargeLiteral) else iter((self.body,))
 
 
 class PartFetch:
@@ -146,11 +146,11 @@ class PartFetch:
         """Ask for `item`; return the one body that comes under one of `names`."""
         uid = int(listed.key)
         found: list[tuple[Value, bytes]] = []
-        completed = Completed("OK", "")
+        completed = TaggedCompletion("OK", "")
         self._dialogue.keep_large(2 * (listed.size or 0) + _SLACK)
         try:
             for response in self._dialogue.fetch_uids(listed.key, f"(UID {item})"):
-                if isinstance(response, Completed):
+                if isinstance(response, TaggedCompletion):
                     completed = response
                 elif (
                     response.uid == uid
@@ -207,11 +207,11 @@ class _PartCounter:
         return shortfall(self._listed.size, self._octets)
 
 
-def _alike(one: bytes | Large, other: bytes | Large) -> bool:
+def _alike(one: bytes | LargeLiteral, other: bytes | LargeLiteral) -> bool:
     """Return whether two bodies are equal; large ones are compared by length only."""
     return (
         len(one) == len(other)
-        if isinstance(one, Large) and isinstance(other, Large)
+        if isinstance(one, LargeLiteral) and isinstance(other, LargeLiteral)
         else one == other
     )
 
@@ -223,6 +223,6 @@ def _judged(listed: Listed, found: Sequence[tuple[Value, bytes]]) -> _Part | Unf
     body, name = found[0]
     if any(other != body for other, _ in found):
         return Unfetched(listed, "the server sent it twice, with different content")
-    if not isinstance(body, bytes | Large):
+    if not isinstance(body, bytes | LargeLiteral):
         return Unfetched(listed, "the server sent no content for it (NIL)")
     return _Part(body, name)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.replies import reply_meaning
-from reconciler.sources.imap.fetch_responses import Completed, Large, Literal, Mark
+from reconciler.sources.imap.fetch_responses import LargeLiteral, Literal, Mark, TaggedCompletion
 from reconciler.wire.connection import Connection
 
 WHOLE = 4 << 20
@@ -50,7 +50,7 @@ _TEXTS = frozenset(
 """Responses without literals, even where their text ends like one."""
 
 
-class Untagged(Struct, frozen=True):
+class UntaggedResponse(Struct, frozen=True):
     """An untagged response.
 
     `name` is in capitals, or "". `number` is the number before it. `text` is what follows, with
@@ -83,7 +83,7 @@ class ResponseReader:
         """Octets of the largest literal beyond `WHOLE` that is kept, in a file, instead of passed
         over."""
 
-    def read(self) -> Untagged | Completed | ContinuationRequest:
+    def read(self) -> UntaggedResponse | TaggedCompletion | ContinuationRequest:
         """Read the next response. Raises ProtocolViolation for what cannot be one."""
         self._connection.count(_WORK)
         for _ in range(_EMPTY):  # some servers send empty lines, behind literals mostly
@@ -96,7 +96,7 @@ class ResponseReader:
         tagged = _TAGGED.fullmatch(line)
         if tagged is None:
             raise self._violation("a line that is no response")
-        return Completed(tagged[2].decode().upper(), decoded(tagged[3]), tagged[1])
+        return TaggedCompletion(tagged[2].decode().upper(), decoded(tagged[3]), tagged[1])
 
     def _line(self) -> bytes:
         limits = self._connection.limits
@@ -105,7 +105,7 @@ class ResponseReader:
             raise self._violation("a literal longer than any number that it can be read as")
         return line
 
-    def _untagged(self, line: bytes) -> Untagged:
+    def _untagged(self, line: bytes) -> UntaggedResponse:
         found = _UNTAGGED.fullmatch(line)
         assert found is not None  # noqa: S101  # it fits whatever begins with an asterisk
         number, name, text = found.groups()
@@ -113,7 +113,7 @@ class ResponseReader:
         literals: list[Literal] = []
         if kind not in _TEXTS and _LITERAL.search(line):
             text = b"".join(self._with_literals(text, literals, large=kind == "FETCH"))
-        return Untagged(
+        return UntaggedResponse(
             kind, None if number is None else int(number), text.strip(b" \t"), tuple(literals)
         )
 
@@ -154,7 +154,7 @@ class ResponseReader:
         Raises ProtocolViolation for an impossible size, before anything is read.
         """
         if self.bodies and WHOLE < size <= self.largest:
-            return Large(self._connection.read_chunks(size))
+            return LargeLiteral(self._connection.read_chunks(size))
         if size > self._connection.limits.listing:
             raise self._violation(f"a literal of {size} octets, more than any reply may have")
         chunks, keep = self._connection.read_chunks(size), keep and size <= WHOLE

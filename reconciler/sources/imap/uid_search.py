@@ -12,9 +12,9 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 
-from reconciler.sources.imap.fetch_responses import LARGEST_UID, Completed
+from reconciler.sources.imap.fetch_responses import LARGEST_UID, TaggedCompletion
 from reconciler.sources.imap.imap_dialogue import ImapDialogue
-from reconciler.sources.imap.response_reader import Untagged
+from reconciler.sources.imap.response_reader import UntaggedResponse
 from reconciler.sources.listing_columns import ascending, in_order
 
 _LINE = 900
@@ -74,7 +74,7 @@ def all_uids(dialogue: ImapDialogue, way: str, most: int) -> Sequence[int] | Non
     else:
         told = False
         for response in dialogue.fetch_uids("1:*", "(UID)"):
-            if isinstance(response, Completed):
+            if isinstance(response, TaggedCompletion):
                 told = response.ok
             else:
                 take(response.uid or 0)
@@ -101,7 +101,7 @@ def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) ->
     """UIDs by message number."""
     deleted: set[int] = set()
 
-    def hear(response: Untagged) -> None:
+    def hear(response: UntaggedResponse) -> None:
         uid, flags = _UID.search(response.text), _FLAGS.search(response.text)
         if (
             uid
@@ -127,7 +127,7 @@ def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) ->
 def _fetched(dialogue: ImapDialogue, uids: str, members: Collection[int]) -> set[int] | None:
     found: set[int] = set()
     for response in dialogue.fetch_uids(uids, "(UID)"):
-        if isinstance(response, Completed):
+        if isinstance(response, TaggedCompletion):
             if not response.ok:
                 return None
         elif (uid := response.uid) is not None and uid in members:
@@ -153,14 +153,14 @@ def _search(
     """
     heard = False
 
-    def hear(response: Untagged) -> None:
+    def hear(response: UntaggedResponse) -> None:
         nonlocal heard
         heard = True
         for word in _NUMBER.finditer(response.text):
             if (uid := int(word[0])) in among:
                 take(uid)
 
-    def hear_extended(response: Untagged) -> None:
+    def hear_extended(response: UntaggedResponse) -> None:
         """Hear ESEARCH (RFC 4731, section 3.1), the answer of RFC 9051 and of some others."""
         nonlocal heard
         found = _EXTENDED.fullmatch(response.text)

@@ -15,7 +15,7 @@ from typing import overload
 from msgspec import Struct
 
 from reconciler.model.messages import Listed
-from reconciler.sources.listing_columns import Repeated
+from reconciler.sources.listing_columns import RepeatedTexts
 from reconciler.sources.pop3.maildrop_columns import SizeColumn, UidlColumn
 
 MOST_TWICE = 50_000
@@ -136,7 +136,7 @@ class _WithUidl(_Messages):
 
     def _count_shared(self) -> dict[int, int]:
         """Return, by place, which of the messages with the same UIDL a message is (from 1)."""
-        repeated = Repeated(self._uidls.keys(self._keys), len(self._keys))
+        repeated = RepeatedTexts(self._uidls.keys(self._keys), len(self._keys))
         if not repeated.any:
             return {}
         bearers = list(
@@ -162,7 +162,7 @@ class _WithUidl(_Messages):
                 which[place] = seen_so_far[uidl]
         return which
 
-    def _leave_out(self, repeated: Repeated) -> None:
+    def _leave_out(self, repeated: RepeatedTexts) -> None:
         """Leave out all messages that share a UIDL: there are far too many of them."""
         kept = array(
             "I",

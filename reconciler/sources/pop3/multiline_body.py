@@ -15,7 +15,7 @@ _PIECE = 64 << 10
 _STATUS = (b"+OK", b"-ER")
 
 
-class Body:
+class MultilineBody:
     """The body of one reply, to be iterated to its end once, in pieces of any length.
 
     `octets` counts what was yielded, `stuffing` the dots that were removed. `complete` is true

@@ -14,7 +14,7 @@ from reconciler.model.secret import Secret
 from reconciler.model.secret_parts import foreign_words
 from reconciler.replies.refusals import refusal
 from reconciler.replies.reply_meaning import decoded
-from reconciler.sources.pop3.multiline_body import Body
+from reconciler.sources.pop3.multiline_body import MultilineBody
 from reconciler.wire.connection import Connection
 from reconciler.wire.transcript import LISTED
 
@@ -239,7 +239,7 @@ class Pop3Dialogue:
 
     def _bounded(self, bound: int) -> Iterator[bytes]:
         self.connection.expect_listing(octets=bound)
-        body = Body(self.connection, others=self.owed > 1)
+        body = MultilineBody(self.connection, others=self.owed > 1)
         for piece in body:
             yield piece
             if body.octets > bound:

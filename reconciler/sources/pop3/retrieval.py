@@ -12,7 +12,7 @@ from reconciler.mail.internal_messages import INTERNAL, INTERNAL_SIZE, is_intern
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation
 from reconciler.model.messages import Arrival, Fetched, Listed, Unfetched, Vanished
 from reconciler.replies.refusals import concerns_all
-from reconciler.sources.pop3.multiline_body import Body
+from reconciler.sources.pop3.multiline_body import MultilineBody
 from reconciler.sources.pop3.pop3_dialogue import Pop3Dialogue, Pop3Reply
 
 Numbered = tuple[int, Listed]
@@ -54,7 +54,7 @@ class Retrieval:
         self._first = next((listed.key for number, listed in numbered if number == 1), None)
         self._window = _Window(dialogue, numbered, count)
         self._retrieved = retrieved
-        self._body: Body | None = None
+        self._body: MultilineBody | None = None
 
     @property
     def suspects(self) -> Sequence[Listed]:
@@ -74,7 +74,7 @@ class Retrieval:
                 dialogue.owed -= 1
                 yield _refused(dialogue, listed, reply)
                 continue
-            body = self._body = Body(dialogue.connection, others=dialogue.owed > 1)
+            body = self._body = MultilineBody(dialogue.connection, others=dialogue.owed > 1)
             if (listed.size or 0) > _UNCOUNTED and self._is_empty():
                 body.drain()
                 _Message(dialogue, body, listed, reply, self._retrieved).end()
@@ -178,7 +178,7 @@ class _Message:
     def __init__(
         self,
         dialogue: Pop3Dialogue,
-        body: Body,
+        body: MultilineBody,
         listed: Listed,
         reply: Pop3Reply,
         retrieved: Doubts,
@@ -283,11 +283,13 @@ def fetch_headers(
 
 def _header(dialogue: Pop3Dialogue) -> bytes | None:
     reply = dialogue.reply()
-    header = _kept(Body(dialogue.connection, others=dialogue.owed > 1)) if reply.ok else None
+    header = (
+        _kept(MultilineBody(dialogue.connection, others=dialogue.owed > 1)) if reply.ok else None
+    )
     dialogue.owed -= 1
     return header
 
 
-def _kept(body: Body) -> bytes | None:
+def _kept(body: MultilineBody) -> bytes | None:
     pieces = [piece for piece in body if body.octets <= _LARGEST_HEADER]
     return b"".join(pieces) if body.octets <= _LARGEST_HEADER else None

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.log import log
 from reconciler.web.access.access_rules import AccessRules, TooManyTries
-from reconciler.web.access.answer_headers import hardened
-from reconciler.web.access.request_log import logged
+from reconciler.web.access.answer_headers import with_security_headers
+from reconciler.web.access.request_limit import is_probe
+from reconciler.web.access.request_log import with_request_log
 from reconciler.web.access.request_origins import sent_by_browser
-from reconciler.web.access.request_room import is_probe
 from reconciler.web.access.roles import Principal
 from reconciler.web.access.stream_guard import serve_admitted
 from reconciler.web.access.token_file import TokenRefused
@@ -51,7 +51,7 @@ class AccessGuard:
         scope["address"] = self._rules.proxies.client(peer, headers)
         answer = self._general_refusal(scope, headers) or self._admit(scope, peer, headers)
         scope["headers"] = without_identity(scope["headers"])
-        passed = logged(scope, hardened(send))
+        passed = with_request_log(scope, with_security_headers(send))
         who = scope.get("principal")
         if answer is not None or who is None:
             await (answer or self._app)(scope, receive, passed)

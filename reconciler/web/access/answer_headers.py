@@ -18,7 +18,7 @@ _HEADERS = {
 its scripts and styles."""
 
 
-def hardened(send: Send) -> Send:
+def with_security_headers(send: Send) -> Send:
     """Return a `send` that adds the headers that an answer lacks."""
 
     async def sent(message: Message) -> None:

@@ -11,7 +11,7 @@ _CHANGES_NOTHING = frozenset({"/form/preview"})
 """Paths to which the page sends requests while somebody types."""
 
 
-def logged(scope: Scope, send: Send) -> Send:
+def with_request_log(scope: Scope, send: Send) -> Send:
     """Return a `send` that logs who asked, with the status of the answer.
 
     A request without a principal is not logged: it changes nothing, and anybody could fill the log.

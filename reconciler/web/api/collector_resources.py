@@ -24,7 +24,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
 from reconciler.model.status import Shown
-from reconciler.web.api.described_collector import YAML, DescribedCollector, described
+from reconciler.web.api.described_collector import YAML, DescribedCollector, describe_collector
 from reconciler.web.api.operations import Operation, Parameter
 
 COLLECTOR = "/api/v1/collectors/{name}"
@@ -114,7 +114,7 @@ class CollectorResources:
         fields = [path.split(".") for path in request.query_params.get("fields", "").split(",")]
         items = [one.model_dump(mode="json", by_alias=True) for one in found.items]
         if fields != [[""]]:
-            items = [projected(item, fields) for item in items]
+            items = [select_fields(item, fields) for item in items]
         return JSONResponse({"items": items, "total": found.total, "next": found.next or None})
 
     async def summary(self, _request: Request) -> Response:
@@ -140,7 +140,7 @@ class CollectorResources:
         )
 
     async def describe(self, request: Request) -> Response:
-        return await described(self._control, request, request.path_params["name"])
+        return await describe_collector(self._control, request, request.path_params["name"])
 
 
 def read_query(request: Request) -> Query:
@@ -199,7 +199,7 @@ def _dumped(found: Iterable[Shown]) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json", by_alias=True) for one in found]
 
 
-def projected(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
+def select_fields(item: dict[str, Any], fields: Iterable[list[str]]) -> dict[str, Any]:
     """Return only these fields of an item. A missing field is left out."""
     kept: dict[str, Any] = {}
     for path in fields:

@@ -42,7 +42,7 @@ class DescribedCollector(Description):
     trouble: str = ""
 
 
-async def described(
+async def describe_collector(
     control: ControlService,
     request: Request,
     name: str,

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from reconciler.control.control_service import ControlService
 from reconciler.control.event_journal import BoardChange, EventJournal
 from reconciler.model.status import ShownCollector
-from reconciler.web.api.collector_resources import projected
+from reconciler.web.api.collector_resources import select_fields
 from reconciler.web.api.json_answers import event, event_answer
 from reconciler.web.api.operations import Operation, Parameter
 
@@ -76,7 +76,7 @@ class EventStream:
                 position, midway = journal.number, journal.identity()
                 if last:
                     yield event("resync", "{}", midway)
-                present = await self._control.every()
+                present = await self._control.all_collectors()
                 async for piece in _pieces(
                     event("collector", draw(one), midway) for one in present
                 ):
@@ -104,7 +104,7 @@ def _drawing(fields: str) -> Callable[[ShownCollector], str]:
         return lambda collector: json.dumps({"metadata": {"name": collector.metadata.name}})
     paths = [path.split(".") for path in fields.split(",")]
     return lambda collector: json.dumps(
-        projected(collector.model_dump(mode="json", by_alias=True), paths)
+        select_fields(collector.model_dump(mode="json", by_alias=True), paths)
     )
 
 

@@ -91,7 +91,7 @@ def _require_shallow(value: Any, left: int) -> None:
         _require_shallow(below, left - 1)
 
 
-def expected(request: Request, *, needed: bool) -> frozenset[str] | None:
+def expected_etags(request: Request, *, needed: bool) -> frozenset[str] | None:
     """Return the ETags of `If-Match` (RFC 9110, section 13.1.1); None: any will do. Those of ours
     have no commas, and may come without their quotation marks; weak ones never match. Raises
     HTTPException 428 where the header is needed and missing."""

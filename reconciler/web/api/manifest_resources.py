@@ -21,8 +21,8 @@ from reconciler.control.manifest_writing import AppliedChange
 from reconciler.model.spec import MailCollector
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.api.collector_resources import COLLECTOR
-from reconciler.web.api.described_collector import described, etag
-from reconciler.web.api.manifest_bodies import expected, manifest_of
+from reconciler.web.api.described_collector import describe_collector, etag
+from reconciler.web.api.manifest_bodies import expected_etags, manifest_of
 from reconciler.web.api.operations import DRY_RUN, Handler, Operation, flag
 
 COLLECTORS = "/api/v1/collectors"
@@ -121,17 +121,17 @@ class ManifestResources:
         done = await self._applied(request, asked, None)
         name = done.draft.change.name
         where = {"Location": f"{COLLECTORS}/{name}"}
-        return await described(self._control, request, name, 201, _git(done), where)
+        return await describe_collector(self._control, request, name, 201, _git(done), where)
 
     async def replace(self, request: Request) -> Response:
         trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
-        matching = expected(request, needed=not trial)
+        matching = expected_etags(request, needed=not trial)
         asked = ReplaceManifest(name, await manifest_of(request))
         return await self._changed(request, asked, matching, trial=trial)
 
     async def delete(self, request: Request) -> Response:
         trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
-        matching = expected(request, needed=not trial)
+        matching = expected_etags(request, needed=not trial)
         if trial:
             return await self._proposed(DeleteManifest(name), matching)
         await self._applied(request, DeleteManifest(name), matching)
@@ -145,7 +145,7 @@ class ManifestResources:
 
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
         asked = SwitchManifest(request.path_params["name"], enabled)
-        matching = expected(request, needed=False)
+        matching = expected_etags(request, needed=False)
         return await self._changed(request, asked, matching, trial=flag(request, DRY_RUN.name))
 
     async def _changed(
@@ -159,7 +159,7 @@ class ManifestResources:
         if trial:
             return await self._proposed(asked, matching)
         done = await self._applied(request, asked, matching)
-        return await described(self._control, request, asked.name, more=_git(done))
+        return await describe_collector(self._control, request, asked.name, more=_git(done))
 
     async def _applied(
         self, request: Request, asked: ManifestChange, matching: frozenset[str] | None

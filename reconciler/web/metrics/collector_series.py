@@ -15,11 +15,11 @@ from reconciler.web.metrics.metric_families import Sample, family
 MOST_IN_FULL = 1000
 """Collectors up to which all have series of their own unless `--metrics` says otherwise."""
 _UNWELL = {CollectorState.STALLED, CollectorState.FAILING}
-Reading = Callable[[Status], float | None]
+PreparedDocument = Callable[[Status], float | None]
 """Returns None where there is no value yet."""
 
 
-def chosen(
+def select_collectors(
     collectors: Sequence[ShownCollector], mode: MetricsMode | None
 ) -> Sequence[ShownCollector]:
     """Return the collectors that get series of their own."""
@@ -66,7 +66,7 @@ def collector_series(collectors: Iterable[ShownCollector]) -> Iterator[Metric]:
         yield family(metric, _read(found, reading))
 
 
-def _read(found: Iterable[tuple[str, Status]], reading: Reading) -> Iterator[Sample]:
+def _read(found: Iterable[tuple[str, Status]], reading: PreparedDocument) -> Iterator[Sample]:
     for name, status in found:
         if (value := reading(status)) is not None:
             yield (name,), value
@@ -100,7 +100,7 @@ def _seconds(when: datetime | None) -> float | None:
     return when.timestamp() if when is not None else None
 
 
-_READINGS: dict[str, Reading] = {
+_READINGS: dict[str, PreparedDocument] = {
     "sessions": lambda status: status.totals.sessions,
     "received_bytes": lambda status: status.totals.bytes,
     "last_session_success": _success,

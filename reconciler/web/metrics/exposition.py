@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from reconciler.control.service_snapshot import ServiceSnapshot
 from reconciler.model.settings import MetricsMode
-from reconciler.web.metrics.collector_series import chosen, collector_series
+from reconciler.web.metrics.collector_series import collector_series, select_collectors
 from reconciler.web.metrics.metric_families import program, single
 from reconciler.web.metrics.service_series import service_series
 
@@ -33,15 +33,15 @@ class MetricsFacts(Collector):
         self._ledger_size = ledger_size
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics. It is called once: see `drawn`."""
+        """Yield all metrics. It is called once: see `exposition_text`."""
         yield program(self._version)
         yield from service_series(self._snapshot, self._ledger_size)
-        shown = chosen(self._snapshot.collectors, self._mode)
+        shown = select_collectors(self._snapshot.collectors, self._mode)
         yield from single("collectors_with_series", len(shown))
         yield from collector_series(shown)
 
 
-def drawn(facts: MetricsFacts, accept: str) -> tuple[bytes, str]:
+def exposition_text(facts: MetricsFacts, accept: str) -> tuple[bytes, str]:
     """Return the text and its media type: OpenMetrics if the `Accept` header asks for it, else
     Prometheus' own format."""
     registry = CollectorRegistry()

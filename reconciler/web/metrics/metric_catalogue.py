@@ -17,7 +17,7 @@ _COLLECTOR = ("collector",)
 _PROVIDER = ("provider",)
 
 
-class Described(Struct, frozen=True):
+class MetricDescription(Struct, frozen=True):
     """A metric. `name` has neither the prefix nor the suffix of its kind."""
 
     name: str
@@ -41,137 +41,149 @@ class Described(Struct, frozen=True):
 
 
 _ALL = (
-    Described("", "info", "The program.", ("version",)),
+    MetricDescription("", "info", "The program.", ("version",)),
     # -- the service
-    Described("manifest_findings", "gauge", "What is wrong with the manifests.", ("severity",)),
-    Described(
+    MetricDescription(
+        "manifest_findings", "gauge", "What is wrong with the manifests.", ("severity",)
+    ),
+    MetricDescription(
         "internal_errors",
         "counter",
         "Defects of mailcollector that came up; its log tells where. To be reported.",
     ),
-    Described(
+    MetricDescription(
         "control_last_turn_timestamp_seconds", "gauge", "When the control loop's last turn ended."
     ),
-    Described(
+    MetricDescription(
         "control_turn_duration_seconds", "histogram", "How long a turn of the control loop takes."
     ),
-    Described(
+    MetricDescription(
         "control_turn_lateness_seconds",
         "histogram",
         "From when a turn of the control loop was due to its begin.",
     ),
-    Described("control_failed_turns", "counter", "Turns that could not be completed."),
-    Described("control_trouble", "gauge", "1 while the manifests are not acted upon, else 0."),
-    Described("paused", "gauge", "1 while the whole service is paused, else 0."),
-    Described(
+    MetricDescription("control_failed_turns", "counter", "Turns that could not be completed."),
+    MetricDescription(
+        "control_trouble", "gauge", "1 while the manifests are not acted upon, else 0."
+    ),
+    MetricDescription("paused", "gauge", "1 while the whole service is paused, else 0."),
+    MetricDescription(
         "plan_steps",
         "counter",
         "Changes to what runs that were carried out, by what was done.",
         ("action",),
     ),
-    Described(
+    MetricDescription(
         "event_loop_lag_seconds",
         "histogram",
         "How late the event loop is, measured once a second.",
     ),
-    Described("ledger_size_bytes", "gauge", "The ledger's file with its log, where it is SQLite."),
+    MetricDescription(
+        "ledger_size_bytes", "gauge", "The ledger's file with its log, where it is SQLite."
+    ),
     # -- all collectors
-    Described(
+    MetricDescription(
         "collectors", "gauge", "Declared collectors, by provider and state.", ("provider", "state")
     ),
-    Described(
+    MetricDescription(
         "held_collectors", "gauge", "Collectors that run although they are declared no longer."
     ),
-    Described(
+    MetricDescription(
         "unserved_collectors",
         "gauge",
         "Collectors that collect nothing: not ready, or waiting for what is away. Not those that "
         "are disabled or paused, or have had no session yet.",
         _PROVIDER,
     ),
-    Described(
+    MetricDescription(
         "stale_collectors",
         "gauge",
         "Ready collectors whose last session ended more than two intervals and two minutes ago.",
     ),
-    Described(
+    MetricDescription(
         "collectors_with_series", "gauge", "Collectors that have series of their own: --metrics."
     ),
-    Described("hosts_away", "gauge", "Mail servers where no session can start."),
-    Described("destinations_away", "gauge", "Mail systems that accept no mail."),
-    Described(
+    MetricDescription("hosts_away", "gauge", "Mail servers where no session can start."),
+    MetricDescription("destinations_away", "gauge", "Mail systems that accept no mail."),
+    MetricDescription(
         "parked_messages",
         "gauge",
         "Messages that stay on the server until the manifest or the destination changes.",
     ),
-    Described("failing_messages", "gauge", "Messages that failed in the last sessions."),
-    Described(
+    MetricDescription("failing_messages", "gauge", "Messages that failed in the last sessions."),
+    MetricDescription(
         "left_messages", "gauge", "Messages that the last sessions left for the next: the limit."
     ),
     # -- sessions
-    Described("sessions_limit", "gauge", "Sessions that may run at the same time."),
-    Described("sessions_running", "gauge", "Sessions that run now."),
-    Described("sessions_queued", "gauge", "Sessions that are due and wait for their turn."),
-    Described(
+    MetricDescription("sessions_limit", "gauge", "Sessions that may run at the same time."),
+    MetricDescription("sessions_running", "gauge", "Sessions that run now."),
+    MetricDescription("sessions_queued", "gauge", "Sessions that are due and wait for their turn."),
+    MetricDescription(
         "sessions_host_away", "gauge", "Those of the queued that wait for a host that is away."
     ),
-    Described(
+    MetricDescription(
         "session_start_delay_seconds",
         "histogram",
         "From when a session was due to its begin; not while its host was away, or a pause.",
     ),
-    Described(
+    MetricDescription(
         "session_duration_seconds",
         "histogram",
         "How long sessions took. Its count is that of the sessions.",
         ("provider", "outcome"),
     ),
-    Described("session_messages", "histogram", "How many messages sessions collected.", _PROVIDER),
-    Described(
+    MetricDescription(
+        "session_messages", "histogram", "How many messages sessions collected.", _PROVIDER
+    ),
+    MetricDescription(
         "session_failures",
         "counter",
         "Failed sessions, by the reason of the condition.",
         ("provider", "reason"),
     ),
-    Described(
+    MetricDescription(
         "provider_messages",
         "counter",
         "Messages, by provider and what became of them.",
         ("provider", "result"),
     ),
-    Described(
+    MetricDescription(
         "provider_received_bytes", "counter", "Octets of messages that were collected.", _PROVIDER
     ),
     # -- each collector
-    Described(
+    MetricDescription(
         "collector_condition",
         "gauge",
         "1 if the condition is True, else 0.",
         ("collector", "type"),
     ),
-    Described("messages", "counter", "Messages, by what became of them.", ("collector", "result")),
-    Described("sessions", "counter", "Sessions that have ended.", _COLLECTOR),
-    Described("received_bytes", "counter", "Octets of messages that were collected.", _COLLECTOR),
-    Described(
+    MetricDescription(
+        "messages", "counter", "Messages, by what became of them.", ("collector", "result")
+    ),
+    MetricDescription("sessions", "counter", "Sessions that have ended.", _COLLECTOR),
+    MetricDescription(
+        "received_bytes", "counter", "Octets of messages that were collected.", _COLLECTOR
+    ),
+    MetricDescription(
         "server_messages",
         "gauge",
         "Messages on the server when it was listed last.",
         ("collector", "state"),
     ),
-    Described(
+    MetricDescription(
         "last_session_success", "gauge", "1 if the last session succeeded, else 0.", _COLLECTOR
     ),
-    Described(
+    MetricDescription(
         "last_session_timestamp_seconds", "gauge", "When the last session ended.", _COLLECTOR
     ),
-    Described(
+    MetricDescription(
         "next_session_timestamp_seconds", "gauge", "When the next session is due.", _COLLECTOR
     ),
-    Described(
+    MetricDescription(
         "oauth2_token_expiry_timestamp_seconds",
         "gauge",
         "When the access token in use expires.",
         _COLLECTOR,
     ),
 )
-CATALOGUE: Mapping[str, Described] = {found.name: found for found in _ALL}
+CATALOGUE: Mapping[str, MetricDescription] = {found.name: found for found in _ALL}

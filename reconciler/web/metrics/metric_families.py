@@ -14,7 +14,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 
 from reconciler.control.service_figures import Distribution
-from reconciler.web.metrics.metric_catalogue import CATALOGUE, Described
+from reconciler.web.metrics.metric_catalogue import CATALOGUE, MetricDescription
 
 Sample = tuple[tuple[str, ...], float]
 """The values of the labels, and the value."""
@@ -53,6 +53,6 @@ def program(version: str) -> Metric:
     return InfoMetricFamily(found.base, found.text, {"version": version})
 
 
-def _empty(found: Described) -> CounterMetricFamily | GaugeMetricFamily:
+def _empty(found: MetricDescription) -> CounterMetricFamily | GaugeMetricFamily:
     kind = CounterMetricFamily if found.kind == "counter" else GaugeMetricFamily
     return kind(found.base, found.text, labels=found.labels)

@@ -65,7 +65,9 @@ def draw(
     """Return the text and its media type. Blocking."""
     from reconciler.web.metrics.exposition import (  # noqa: PLC0415  # only where somebody scrapes
         MetricsFacts,
-        drawn,
+        exposition_text,
     )
 
-    return drawn(MetricsFacts(snapshot, version("mailcollector"), mode, ledger_size()), accept)
+    return exposition_text(
+        MetricsFacts(snapshot, version("mailcollector"), mode, ledger_size()), accept
+    )

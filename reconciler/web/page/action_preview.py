@@ -74,7 +74,7 @@ class ActionPreviews:
         )
 
     def _known(self, names: Sequence[str]) -> list[ShownCollector]:
-        shown = {one.metadata.name: one for one in self._control.some(names)}
+        shown = {one.metadata.name: one for one in self._control.those_of(names)}
         for name in names:
             if name not in shown:
                 raise NotFound(f"no collector {name!r} is declared")

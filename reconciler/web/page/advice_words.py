@@ -10,17 +10,17 @@ from datetime import timedelta
 from reconciler.model.known_providers import PROVIDERS
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked
+from reconciler.web.page.reason_words import gettext_noop
 
 _WAIT = re.compile(r"(?s)(.*)\. It asks to wait (\d+) (hours|minutes|seconds)\.")
 _FILE_ERRORS = {
-    "No such file or directory": marked("there is no such file"),
-    "Permission denied": marked("the service may not read it"),
+    "No such file or directory": gettext_noop("there is no such file"),
+    "Permission denied": gettext_noop("the service may not read it"),
 }
 _SECRET = re.compile(
     rf"cannot read the secret file (?P<file>.+): (?P<why>{'|'.join(_FILE_ERRORS)})(?:;|$)"
 )
-_WAITING = marked("It asks to wait: %(time)s.")
+_WAITING = gettext_noop("It asks to wait: %(time)s.")
 
 
 def advice_words(advice: str, language: Language) -> str:

@@ -12,35 +12,39 @@ from reconciler.web.access.roles import Role
 from reconciler.web.page.advice_words import advice_words, secret_words
 from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, reason_words
+from reconciler.web.page.reason_words import gettext_noop, reason_words
 
 _NAMES = 3
 """Collectors of a cause that are linked; the others are one link."""
 _HOSTS = {
-    "SourceUnavailable": marked("%(host)s is out of service"),
-    "TlsRefused": marked("%(host)s shows a certificate that is not accepted"),
-    "ProtocolViolation": marked("%(host)s answers what cannot be understood"),
-    "Throttled": marked("%(host)s asks for a pause"),
-    "AccountNotReady": marked("%(host)s says that the account is not ready"),
+    "SourceUnavailable": gettext_noop("%(host)s is out of service"),
+    "TlsRefused": gettext_noop("%(host)s shows a certificate that is not accepted"),
+    "ProtocolViolation": gettext_noop("%(host)s answers what cannot be understood"),
+    "Throttled": gettext_noop("%(host)s asks for a pause"),
+    "AccountNotReady": gettext_noop("%(host)s says that the account is not ready"),
 }
-_APP_PASSWORD = marked("%(host)s wants an app password")
-_LOGIN = marked("%(host)s refuses the login")
-_REFUSED = marked("%(host)s refuses connections")
-_AWAY = marked("%(host)s cannot be reached")
+_APP_PASSWORD = gettext_noop("%(host)s wants an app password")
+_LOGIN = gettext_noop("%(host)s refuses the login")
+_REFUSED = gettext_noop("%(host)s refuses connections")
+_AWAY = gettext_noop("%(host)s cannot be reached")
 _TO_DO = {
-    "host": marked(
+    "host": gettext_noop(
         "One collector tries again every half minute, the others follow. If it stays so, ask the "
         "provider, or check the name and the firewall."
     ),
-    "destination": marked(
+    "destination": gettext_noop(
         "Start your mail system or free its disk. Collecting goes on by itself; the mail waits on "
         "the servers."
     ),
-    "login": marked("Enter a password that is valid now. The next session starts at once."),
-    "manifest": marked("Correct the manifest. Until then its last good version stays in force."),
-    "failure": marked("It is tried again by itself. The collector's page shows what was said."),
-    "stale": marked("Look whether the service has too much to do."),
-    "parked": marked(
+    "login": gettext_noop("Enter a password that is valid now. The next session starts at once."),
+    "manifest": gettext_noop(
+        "Correct the manifest. Until then its last good version stays in force."
+    ),
+    "failure": gettext_noop(
+        "It is tried again by itself. The collector's page shows what was said."
+    ),
+    "stale": gettext_noop("Look whether the service has too much to do."),
+    "parked": gettext_noop(
         "Nobody could be found for these messages, or they were refused. They stay on the server. "
         "Create the mailbox or change the collector, then try again."
     ),

@@ -13,7 +13,7 @@ _FIRST_SESSION = re.compile(
 _LISTED = re.compile(r"(\d+) messages in (\d+) folders")
 
 
-def said(text: str, language: Language) -> str:
+def sentence_words(text: str, language: Language) -> str:
     """Return a sentence of a check's report; what a server said stays as it is."""
     if found := _FIRST_SESSION.fullmatch(text):
         collected, listed, left, deleted = (

@@ -11,7 +11,7 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import CreateManifest, ManifestChange, ReplaceManifest
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.document_changes import plain_data
-from reconciler.manifests.yaml.document_nodes import Unusable
+from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.errors import CollectorError
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
@@ -33,11 +33,11 @@ from reconciler.web.page.form_fields import (
     shown_values,
     with_password,
 )
-from reconciler.web.page.form_problems import missing
+from reconciler.web.page.form_problems import missing_fields
 from reconciler.web.page.login_provider import with_known_server
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.schema_fields import SchemaField, collector_fields
-from reconciler.web.page.tidy_entries import tidied
+from reconciler.web.page.tidy_entries import tidy
 
 _NEW: Data = {"apiVersion": "mailcollector/v1", "kind": "MailCollector", "metadata": {}, "spec": {}}
 FIRST_TYPE = "imap"
@@ -150,7 +150,7 @@ async def sent_form(
         base = _base_data(form.base)
         form.loaded = shown_values(form.fields, base, _inherited(control, name, base))
     values = as_sent({key: text for key, text in sent.items() if _is_field(key)})
-    values = tidied(values, form.loaded, form.fields)
+    values = tidy(values, form.loaded, form.fields)
     return read_again(control, form, with_known_server(values, language))
 
 
@@ -167,7 +167,7 @@ def read_again(control: ControlService, form: CollectorForm, values: Values) -> 
     form.data = found.data
     form.problems = found.problems | {
         field: problem
-        for field, problem in missing(found.data, values).items()
+        for field, problem in missing_fields(found.data, values).items()
         if field not in found.problems
     }
     return form
@@ -180,7 +180,7 @@ def _is_field(key: str) -> bool:
 def _base_data(text: str) -> Data:
     try:
         found = plain_data(text)
-    except Unusable as error:
+    except UnusableDocument as error:
         raise FormOutdated("load the form again: the manifest that it sends is none") from error
     if not isinstance(found, dict):
         raise FormOutdated("load the form again: it sends no manifest")
@@ -191,5 +191,5 @@ def _inherited(control: ControlService, name: str, data: Data) -> Data:
     """Return the values that a collector has from its template, and what goes for it then."""
     if not at(data, tuple(TEMPLATE.split("."))):
         return {}
-    found = control.shown(name)
+    found = control.find(name)
     return {"spec": dict(found.spec)} if found else {}

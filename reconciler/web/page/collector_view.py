@@ -15,8 +15,8 @@ from reconciler.model.collector_state import CollectorState, is_stale, state_of
 from reconciler.model.status import Description, Parked
 from reconciler.web.access.roles import Role
 from reconciler.web.page.condition_words import condition_words
-from reconciler.web.page.diary_words import (
-    diary_words,
+from reconciler.web.page.event_words import (
+    event_words,
     outcome_words,
     parked_advice,
     parked_words,
@@ -81,7 +81,7 @@ class CollectorView:
     def _wants(self, name: str) -> str:
         """Return what the mailbox's owner can give: `password`, `consent`, or nothing."""
         try:
-            return self._control.access.wants(name) if self._control.access else ""
+            return self._control.access.access_method(name) if self._control.access else ""
         except NoAccessGiven:
             return ""
 
@@ -102,7 +102,7 @@ class CollectorView:
             "recipient": _recipient(collector.spec),
             "conditions": list(condition_words(collector, language)),
             "busy": activity.busy,
-            "diary": [(entry, diary_words(entry, language)) for entry in activity.diary],
+            "events": [(entry, event_words(entry, language)) for entry in activity.events],
             "chart": session_chart(found.sessions, language),
             "most": most_collected(found.sessions),
             "longest": longest_words(found.sessions, language),

@@ -11,51 +11,59 @@ from msgspec.structs import replace
 from reconciler.model.collector_state import PAUSED
 from reconciler.model.status import Condition, ShownCollector
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, reason_words
+from reconciler.web.page.reason_words import gettext_noop, reason_words
 
 _DO = {
-    "AuthenticationFailed": marked(
+    "AuthenticationFailed": gettext_noop(
         "Enter a password that is valid now. The next session starts at once. Until then it is "
         "seldom tried, so that the account is not locked."
     ),
-    "LoginRefused": marked("It is tried again with pauses. If it stays so, check the password."),
-    "AccountNotReady": marked("Log in to the mailbox with a browser once, or ask its provider."),
-    "ConnectionFailed": marked(
+    "LoginRefused": gettext_noop(
+        "It is tried again with pauses. If it stays so, check the password."
+    ),
+    "AccountNotReady": gettext_noop(
+        "Log in to the mailbox with a browser once, or ask its provider."
+    ),
+    "ConnectionFailed": gettext_noop(
         "It is tried again by itself. If it stays so, check the server's name, the port and the "
         "firewall."
     ),
-    "SourceUnavailable": marked("It is tried again by itself when the server works again."),
-    "TlsRefused": marked(
+    "SourceUnavailable": gettext_noop("It is tried again by itself when the server works again."),
+    "TlsRefused": gettext_noop(
         "See whose certificate it is. If it is meant, name the CA or the fingerprint under “More”."
     ),
-    "Throttled": marked("Nothing: it goes on when the server's pause is over."),
-    "ProtocolViolation": marked("See whether server type and port belong together."),
-    "SourceUnsuitable": marked("Choose another server type or mode."),
-    "DestinationUnavailable": marked(
+    "Throttled": gettext_noop("Nothing: it goes on when the server's pause is over."),
+    "ProtocolViolation": gettext_noop("See whether server type and port belong together."),
+    "SourceUnsuitable": gettext_noop("Choose another server type or mode."),
+    "DestinationUnavailable": gettext_noop(
         "Start your mail system or free its disk. The mail waits on the server."
     ),
-    "SecretUnavailable": marked(
+    "SecretUnavailable": gettext_noop(
         "Put the password where the manifest says, readable by the service, or enter it in the "
         "form."
     ),
-    "PolicyRefused": marked("Ask whoever runs the service, or change the manifest."),
-    "InvalidManifest": marked("Correct the manifest. Its last good version stays in force."),
-    "NotSupported": marked("Use another version of mailcollector, or change the manifest."),
-    "LedgerUnavailable": marked("Free the disk of the state directory, or repair its database."),
-    "InternalError": marked("Please report it; the service's log says more."),
-    "Removed": marked("Confirm on the page of the manifests that it is removed, or restore it."),
-    "Disabled": marked("Enable it to collect again."),
+    "PolicyRefused": gettext_noop("Ask whoever runs the service, or change the manifest."),
+    "InvalidManifest": gettext_noop("Correct the manifest. Its last good version stays in force."),
+    "NotSupported": gettext_noop("Use another version of mailcollector, or change the manifest."),
+    "LedgerUnavailable": gettext_noop(
+        "Free the disk of the state directory, or repair its database."
+    ),
+    "InternalError": gettext_noop("Please report it; the service's log says more."),
+    "Removed": gettext_noop(
+        "Confirm on the page of the manifests that it is removed, or restore it."
+    ),
+    "Disabled": gettext_noop("Enable it to collect again."),
 }
 _RECONCILING = {
-    "Replacing": marked("The changed manifest is taken over when the session in hand is over")
+    "Replacing": gettext_noop("The changed manifest is taken over when the session in hand is over")
 }
-_FIRST = marked("The first session with this manifest is still to come")
-_CONNECT = marked(
+_FIRST = gettext_noop("The first session with this manifest is still to come")
+_CONNECT = gettext_noop(
     "Press “Connect” to get the consent of the mailbox's owner, or send them a link for it."
 )
-_STALLED = marked("No mail is collected, and it does not go on by itself: %(why)s")
-_FAILING = marked("No mail is collected: %(why)s")
-_UNKNOWN = marked("It is tried again by itself.")
+_STALLED = gettext_noop("No mail is collected, and it does not go on by itself: %(why)s")
+_FAILING = gettext_noop("No mail is collected: %(why)s")
+_UNKNOWN = gettext_noop("It is tried again by itself.")
 
 
 class ConditionWords(Struct, frozen=True):

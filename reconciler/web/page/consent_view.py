@@ -39,9 +39,9 @@ class ConsentView:
         return [
             PageRoute("POST", f"{one}/connect", self.connect, Role.EDIT),
             PageRoute("POST", f"{one}/owner-link", self.make_link, Role.EDIT),
-            PageRoute("GET", _BACK, self.come_back, None),
+            PageRoute("GET", _BACK, self.return_from_provider, None),
             PageRoute("GET", "/consent/owner/{link}", self.owner, None),
-            PageRoute("POST", "/consent/owner", self.owner_acts, None),
+            PageRoute("POST", "/consent/owner", self.save_password, None),
             PageRoute("GET", "/consent/done", self.done, None),
         ]
 
@@ -59,7 +59,7 @@ class ConsentView:
             "owner_link.html",
             name=name,
             mailbox=access.mailbox(name),
-            wants=access.wants(name),
+            wants=access.access_method(name),
             address=f"{self._base(request)}/consent/owner/{link}",
             days=LIFETIME // 86400,
         )
@@ -69,12 +69,12 @@ class ConsentView:
     async def owner(self, request: Request) -> Response:
         return await self._owner_page(request, request.path_params["link"])
 
-    async def owner_acts(self, request: Request) -> Response:
+    async def save_password(self, request: Request) -> Response:
         form = form_of(request)
         link = str(form.get("link", ""))
         name = await self._owned(request, link)
         access = self._access()
-        if access.wants(name) == "consent":
+        if access.access_method(name) == "consent":
             return await self._begin(request, name, "the mailbox's owner", link)
         try:
             await access.set_password(name, str(form.get("password", "")), by="the mailbox's owner")
@@ -95,7 +95,7 @@ class ConsentView:
             "owner.html",
             status,
             mailbox=access.mailbox(name),
-            wants=access.wants(name),
+            wants=access.access_method(name),
             link=link,
             wrong=wrong,
         )
@@ -133,7 +133,7 @@ class ConsentView:
         )
         return answer
 
-    async def come_back(self, request: Request) -> Response:
+    async def return_from_provider(self, request: Request) -> Response:
         """Answer a browser that comes back from the provider. It sends no session, because
         another site's page leads here."""
         given = request.query_params

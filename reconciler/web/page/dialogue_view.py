@@ -9,18 +9,18 @@ from reconciler.control.control_service import ControlService
 from reconciler.model.session_dialogue import Direction, SessionDialogue
 from reconciler.model.shown_dialogue import dialogue_text
 from reconciler.web.access.roles import Role
-from reconciler.web.page.diary_words import outcome_words
+from reconciler.web.page.event_words import outcome_words
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, reason_words
+from reconciler.web.page.reason_words import gettext_noop, reason_words
 from reconciler.web.page.session_chart import seconds_words
 
-_WHAT = {"session": marked("Session"), "check": marked("Check of the account")}
+_WHAT = {"session": gettext_noop("Session"), "check": gettext_noop("Check of the account")}
 _SAYS = {
-    Direction.SENT: marked("we"),
-    Direction.RECEIVED: marked("the server"),
-    Direction.NOTE: marked("note"),
+    Direction.SENT: gettext_noop("we"),
+    Direction.RECEIVED: gettext_noop("the server"),
+    Direction.NOTE: gettext_noop("note"),
 }
 _ARROWS = {Direction.SENT: "→", Direction.RECEIVED: "←", Direction.NOTE: "·"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.control.manifest_service import ManifestService, ProposedChange
 from reconciler.manifests.editing.new_manifests import manifest_text
-from reconciler.web.page.check_words import said
+from reconciler.web.page.check_words import sentence_words
 from reconciler.web.page.collector_form import CollectorForm
 from reconciler.web.page.form_fields import (
     DEFAULT_MAILBOX,
@@ -32,13 +32,13 @@ from reconciler.web.page.form_fields import (
     under_more,
     with_password,
 )
-from reconciler.web.page.form_labels import label, told
+from reconciler.web.page.form_labels import label, schema_text
 from reconciler.web.page.form_problems import FormProblem, problems_of
-from reconciler.web.page.forms_sent_once import fresh
+from reconciler.web.page.forms_sent_once import new_form_id
 from reconciler.web.page.login_provider import advice_for
 from reconciler.web.page.offered_names import offered_names
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.problem_words import WordedProblem, worded
+from reconciler.web.page.problem_words import WordedProblem, problem_words
 from reconciler.web.page.schema_fields import SchemaField, value_text
 
 
@@ -53,7 +53,7 @@ def form_context(
     button."""
     leaves = {leaf.name: leaf for leaf in form.fields.leaves()}
     problems = _problems(form) if show_problems else []
-    found = worded(problems, leaves, language, str(manifests.directory))
+    found = problem_words(problems, leaves, language, str(manifests.directory))
     by_field: dict[str, list[WordedProblem]] = {}
     for one in found:
         by_field.setdefault(one.field, []).append(one)
@@ -62,7 +62,7 @@ def form_context(
     source = at(form.present, ("spec", "source")) or {}
     return {
         "form": form,
-        "once": fresh(),
+        "once": new_form_id(),
         "names": _names(language),
         "modes": _modes(language),
         "values": form.values,
@@ -78,8 +78,8 @@ def form_context(
         "has_password": has_login_secret(form.present),
         "has_oauth2": "oauth2" in source,
         "label": lambda field: label(field, language),
-        "told": lambda text: told(text, language),
-        "said": lambda text: said(text, language),
+        "schema_text": lambda text: schema_text(text, language),
+        "sentence_words": lambda text: sentence_words(text, language),
         "default_text": lambda field: value_text(field.default, field.shape),
         "derived_from": str(at(form.present, ("spec", "from")) or ""),
     }

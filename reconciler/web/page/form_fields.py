@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from reconciler.web.page.form_values import NotReadable, typed_value
+from reconciler.web.page.form_values import UnreadableValue, typed_value
 from reconciler.web.page.schema_fields import Keys, SchemaField, value_text
 
 Values = dict[str, str]
@@ -91,7 +91,7 @@ def read_form(fields: SchemaField, sent: Values, loaded: Values, present: Data) 
             continue
         try:
             put(found.data, leaf.keys, typed_value(text, leaf))
-        except NotReadable as wrong:
+        except UnreadableValue as wrong:
             found.problems[leaf.name] = str(wrong)
     _read_tls(found.data, sent, loaded)
     _read_recipient(found.data, sent, loaded)

@@ -40,6 +40,6 @@ def label(field: SchemaField, language: Language) -> str:
     return language.gettext(known or field.title)
 
 
-def told(text: str, language: Language) -> str:
+def schema_text(text: str, language: Language) -> str:
     """Return a text of the schema in the reader's language, where there is a translation."""
     return language.gettext(text) if text else ""

@@ -53,7 +53,7 @@ class FormProblem(Struct, frozen=True):
     rule: str = ""
 
 
-def missing(data: Data, sent: Values) -> dict[str, str]:
+def missing_fields(data: Data, sent: Values) -> dict[str, str]:
     """Return the needed fields that neither the form nor a template sets, and a password that
     cannot be kept, by their names."""
     password = sent.get(PASSWORD, "")

@@ -16,7 +16,7 @@ NOT_YAML = "This is not YAML."
 _DIGITS = 18
 
 
-class NotReadable(Exception):
+class UnreadableValue(Exception):
     """The text is no value of this field. The message is one of this module's."""
 
 
@@ -39,7 +39,7 @@ def _pairs(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in map(_pair, filter(str.strip, text.splitlines())):
         if name in found:
-            raise NotReadable(TWICE)
+            raise UnreadableValue(TWICE)
         found[name] = value
     return found
 
@@ -47,7 +47,7 @@ def _pairs(text: str) -> dict[str, str]:
 def _number(text: str) -> int:
     digits = "".join(text.split())
     if not digits.isascii() or not digits.removeprefix("-").isdigit() or len(digits) > _DIGITS:
-        raise NotReadable(WHOLE_NUMBER)
+        raise UnreadableValue(WHOLE_NUMBER)
     return int(digits)
 
 
@@ -56,14 +56,14 @@ def _pair(line: str) -> tuple[str, str]:
     if not separator:
         name, separator, value = line.partition("=")
     if not separator or not name.strip() or not value.strip():
-        raise NotReadable(PAIRS)
+        raise UnreadableValue(PAIRS)
     return name.strip(), value.strip()
 
 
 def _yaml(text: str) -> Any:
     found, unusable = document_reader.read(text.encode())
     if unusable or len(found) != 1 or found[0].findings:
-        raise NotReadable(NOT_YAML)
+        raise UnreadableValue(NOT_YAML)
     return found[0].root.value
 
 

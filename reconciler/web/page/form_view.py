@@ -36,7 +36,7 @@ from reconciler.web.page.form_fields import (
     shown_values,
 )
 from reconciler.web.page.form_problems import NAME_TAKEN
-from reconciler.web.page.forms_sent_once import FormsSentOnce, led_to
+from reconciler.web.page.forms_sent_once import FormsSentOnce, redirect
 from reconciler.web.page.login_provider import known_account
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
@@ -112,7 +112,7 @@ class FormView:
     # -- saving
 
     async def save(self, request: Request) -> Response:
-        return await self._sent_once.saved(request, self._save)
+        return await self._sent_once.save_once(request, self._save)
 
     async def _save(self, request: Request) -> Response:
         who = require_role(request, Role.EDIT)
@@ -143,7 +143,7 @@ class FormView:
         except (EditRefused, ManifestNotWritten) as error:
             form.problems[""] = str(error)
         else:
-            return led_to(request, f"/collectors/{quote(_name(form))}?done={_SAVED}")
+            return redirect(request, f"/collectors/{quote(_name(form))}?done={_SAVED}")
         return await self._page(request, form, 422, proposed, show_problems=True)
 
     async def _write(self, form: CollectorForm, by: str) -> None:

@@ -21,7 +21,7 @@ _KEPT = 1000
 """Forms that are remembered."""
 
 
-def fresh() -> str:
+def new_form_id() -> str:
     """Return the value of FIELD for a form that is loaded now."""
     return secrets.token_urlsafe(9)
 
@@ -33,7 +33,7 @@ class FormsSentOnce:
         self._led_to: dict[bytes, str] = {}
         self._one_by_one = asyncio.Lock()
 
-    async def saved(
+    async def save_once(
         self, request: Request, save: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         """Return what `save` answers. Where the very same was sent from the same page before, and
@@ -44,7 +44,7 @@ class FormsSentOnce:
         key = hashlib.sha256(json.dumps(sent).encode()).digest()
         async with self._one_by_one:
             if key in self._led_to:
-                return led_to(request, self._led_to[key])
+                return redirect(request, self._led_to[key])
             answer = await save(request)
             there = answer.headers.get("location") or answer.headers.get("x-location")
             if there:
@@ -54,7 +54,7 @@ class FormsSentOnce:
             return answer
 
 
-def led_to(request: Request, path: str) -> Response:
+def redirect(request: Request, path: str) -> Response:
     """Lead the browser to another page: the page's script by a header, others by a redirection."""
     if "x-page-script" in request.headers:
         return Response(status_code=204, headers={**HEADERS, "X-Location": path})

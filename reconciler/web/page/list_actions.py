@@ -16,9 +16,9 @@ from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.api.collector_resources import query_of
 from reconciler.web.page.action_preview import ActionPreviews
-from reconciler.web.page.check_words import said
+from reconciler.web.page.check_words import sentence_words
 from reconciler.web.page.condition_words import advice
-from reconciler.web.page.login_view import inside
+from reconciler.web.page.login_view import local_path
 from reconciler.web.page.page_notices import with_notice
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
@@ -124,7 +124,7 @@ class ListActions:
 
     def _confirmation(self, word: str) -> Callable[[Request], Awaitable[Response]]:
         async def ask(request: Request) -> Response:
-            back = inside(request.query_params.get("back", "/"))
+            back = local_path(request.query_params.get("back", "/"))
             return await self._confirm(request, word, [request.path_params["name"]], back)
 
         return ask
@@ -144,7 +144,7 @@ class ListActions:
             request,
             "check_result.html" if is_part else "checked.html",
             report=report,
-            said=lambda text: said(text, language),
+            sentence_words=lambda text: sentence_words(text, language),
             to_do=advice(report.error.reason, language) if report.error else "",
             back=_back(request, "/"),
         )
@@ -187,7 +187,7 @@ def _checked(names: Sequence[str]) -> Sequence[str]:
 
 
 def _back(request: Request, otherwise: str) -> str:
-    return inside(str(form_of(request).get("back", otherwise)))
+    return local_path(str(form_of(request).get("back", otherwise)))
 
 
 def _answer(path: str) -> Response:

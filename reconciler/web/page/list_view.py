@@ -24,7 +24,7 @@ from reconciler.web.page.list_address import list_address
 from reconciler.web.page.page_rendering import language_of, render
 from reconciler.web.page.page_routes import PageRoute
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, reason_words, state_words
+from reconciler.web.page.reason_words import gettext_noop, reason_words, state_words
 from reconciler.web.page.sparkline import sparkline
 
 _FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
@@ -33,15 +33,15 @@ _OFFERED = 50
 _ROWS = 200
 """Rows that are asked for at once, at most."""
 _COLUMNS = (
-    ("name", marked("Collector")),
-    ("state", marked("State")),
-    ("host", marked("Server")),
-    ("collected", marked("Messages")),
-    ("nextSession", marked("Next session")),
+    ("name", gettext_noop("Collector")),
+    ("state", gettext_noop("State")),
+    ("host", gettext_noop("Server")),
+    ("collected", gettext_noop("Messages")),
+    ("nextSession", gettext_noop("Next session")),
 )
 
 
-_CONCERNS = {STALE: marked("stale"), PARKED: marked("parked")}
+_CONCERNS = {STALE: gettext_noop("stale"), PARKED: gettext_noop("parked")}
 _NO_FILTER = {"state": "", "reason": "", "destination": "", "after": ""}
 
 
@@ -88,7 +88,7 @@ class ListView:
     async def rows(self, request: Request) -> Response:
         """Answer with the rows of these collectors, as far as they are there."""
         names = request.query_params.getlist("name")[:_ROWS]
-        found = self._control.some(dict.fromkeys(names))
+        found = self._control.those_of(dict.fromkeys(names))
         shown = await self._rows(found, language_of(request))
         return render(request, "list_rows.html", rows=shown, sparkline=sparkline)
 

@@ -55,7 +55,7 @@ class KnownAccount(Struct, frozen=True):
 
 def known_account(login: str, protocol: str, language: Language) -> KnownAccount | None:
     """Return the provider's server for a login; None where the provider is not known."""
-    provider = known_providers.meant(login.rpartition("@")[2]) if "@" in login else None
+    provider = known_providers.guess_provider(login.rpartition("@")[2]) if "@" in login else None
     if provider is None:
         return None
     is_there = protocol in {"imap", "pop3"} and provider.server(protocol) is not None
@@ -74,7 +74,7 @@ def advice_for(values: Values, language: Language) -> tuple[str, ...]:
     found = known_account(values.get("spec.source.username", ""), values.get(TYPE, ""), language)
     if found is not None:
         return found.advice
-    provider = known_providers.of_host(values.get(SERVER, ""))
+    provider = known_providers.provider_of_host(values.get(SERVER, ""))
     return tuple(advice(provider, language)) if provider else ()
 
 

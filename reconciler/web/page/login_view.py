@@ -66,7 +66,7 @@ class LoginView:
         return answer
 
     async def choose_language(self, request: Request) -> Response:
-        answer = RedirectResponse(inside(request.query_params.get("next", "/")), 303, HEADERS)
+        answer = RedirectResponse(local_path(request.query_params.get("next", "/")), 303, HEADERS)
         code = request.query_params.get("to", "")
         if code in LANGUAGES:
             answer.set_cookie(
@@ -82,7 +82,7 @@ class LoginView:
     def _begin(self, request: Request, token: ApiToken, following: str) -> Response:
         address = request.scope.get("address") or None
         log.info("logged in", by=token.name, role=token.role.value, address=address)
-        answer = RedirectResponse(inside(following), 303, HEADERS)
+        answer = RedirectResponse(local_path(following), 303, HEADERS)
         answer.set_cookie(
             self._rules.cookie,
             self._rules.sessions.cookie(token),
@@ -100,12 +100,12 @@ class LoginView:
             "login.html",
             status,
             wrong=wrong,
-            following=inside(request.query_params.get("next", "/")),
+            following=local_path(request.query_params.get("next", "/")),
             has_tokens=bool(self._rules.tokens.tokens()),
         )
 
 
-def inside(path: str) -> str:
+def local_path(path: str) -> str:
     """Return the path if it is one of this site; else `/`."""
     good = path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path
     return path if good and path.isprintable() else "/"

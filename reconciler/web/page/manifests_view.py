@@ -42,7 +42,7 @@ class ManifestsView:
         return render(
             request,
             "manifests.html",
-            told=lambda reason: step_words(reason, language_of(request)),
+            step_words=lambda reason: step_words(reason, language_of(request)),
             directory=str(control.manifests.directory),
             revision=control.revision,
             trouble=control.trouble,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from reconciler.web.page.form_problems import FormProblem
 from reconciler.web.page.form_values import WHOLE_NUMBER
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.rule_words import by_rule
+from reconciler.web.page.rule_words import rule_words
 from reconciler.web.page.schema_fields import SchemaField
 
 RANGE = "Write a whole number from %(least)s to %(most)s."
@@ -28,7 +28,7 @@ class WordedProblem(Struct, frozen=True):
     foreign: bool
 
 
-def worded(
+def problem_words(
     problems: Iterable[FormProblem],
     leaves: Mapping[str, SchemaField],
     language: Language,
@@ -58,6 +58,6 @@ def _in_own_words(one: FormProblem, leaf: SchemaField | None, language: Language
         limits = {"least": language.number(leaf.least), "most": language.number(leaf.most)}
         return language.gettext(RANGE) % limits
     if one.rule:
-        return by_rule(one.rule, language) if one.field else ""
+        return rule_words(one.rule, language) if one.field else ""
     said = language.gettext(one.message)
     return said if said != one.message or one.message.endswith(".") else ""

@@ -6,39 +6,39 @@ from reconciler.model.collector_state import CollectorState
 from reconciler.web.page.page_translation import Language
 
 
-def marked(text: str) -> str:
+def gettext_noop(text: str) -> str:
     """Return the text unchanged. The call marks a text that is translated where it is shown."""
     return text
 
 
 _STATES = {
-    CollectorState.DISABLED: marked("disabled"),
-    CollectorState.STALLED: marked("stalled"),
-    CollectorState.PAUSED: marked("paused"),
-    CollectorState.FAILING: marked("failing"),
-    CollectorState.WAITING: marked("waiting"),
-    CollectorState.READY: marked("ready"),
+    CollectorState.DISABLED: gettext_noop("disabled"),
+    CollectorState.STALLED: gettext_noop("stalled"),
+    CollectorState.PAUSED: gettext_noop("paused"),
+    CollectorState.FAILING: gettext_noop("failing"),
+    CollectorState.WAITING: gettext_noop("waiting"),
+    CollectorState.READY: gettext_noop("ready"),
 }
 _REASONS = {
-    "AuthenticationFailed": marked("the server refuses the login"),
-    "LoginRefused": marked("the server refuses the login"),
-    "AccountNotReady": marked("the account is not ready at its provider"),
-    "ConnectionFailed": marked("no connection to the server"),
-    "SourceUnavailable": marked("the server is out of service"),
-    "TlsRefused": marked("the server's certificate is not accepted"),
-    "Throttled": marked("the server asks for a pause"),
-    "ProtocolViolation": marked("the server's answers are not understood"),
-    "SourceUnsuitable": marked("the server lacks something that is needed"),
-    "DestinationUnavailable": marked("the mail system accepts no mail"),
-    "SecretUnavailable": marked("the password cannot be read"),
-    "PolicyRefused": marked("the policy of this service forbids it"),
-    "InvalidManifest": marked("the manifest has errors"),
-    "NotSupported": marked("this version cannot do what the manifest asks for"),
-    "LedgerUnavailable": marked("the ledger cannot be written"),
-    "InternalError": marked("a defect of mailcollector"),
-    "Paused": marked("the service is paused"),
-    "Parked": marked("parked messages"),
-    "Stale": marked("no session for longer than the interval allows"),
+    "AuthenticationFailed": gettext_noop("the server refuses the login"),
+    "LoginRefused": gettext_noop("the server refuses the login"),
+    "AccountNotReady": gettext_noop("the account is not ready at its provider"),
+    "ConnectionFailed": gettext_noop("no connection to the server"),
+    "SourceUnavailable": gettext_noop("the server is out of service"),
+    "TlsRefused": gettext_noop("the server's certificate is not accepted"),
+    "Throttled": gettext_noop("the server asks for a pause"),
+    "ProtocolViolation": gettext_noop("the server's answers are not understood"),
+    "SourceUnsuitable": gettext_noop("the server lacks something that is needed"),
+    "DestinationUnavailable": gettext_noop("the mail system accepts no mail"),
+    "SecretUnavailable": gettext_noop("the password cannot be read"),
+    "PolicyRefused": gettext_noop("the policy of this service forbids it"),
+    "InvalidManifest": gettext_noop("the manifest has errors"),
+    "NotSupported": gettext_noop("this version cannot do what the manifest asks for"),
+    "LedgerUnavailable": gettext_noop("the ledger cannot be written"),
+    "InternalError": gettext_noop("a defect of mailcollector"),
+    "Paused": gettext_noop("the service is paused"),
+    "Parked": gettext_noop("parked messages"),
+    "Stale": gettext_noop("no session for longer than the interval allows"),
 }
 
 

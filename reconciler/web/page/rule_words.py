@@ -44,7 +44,7 @@ _IN_ENGLISH = frozenset({"imap-only", "missing-key", "unknown-destination", "unk
 """Rules whose own messages speak of the manifest's keys: their sentences stand in English too."""
 
 
-def by_rule(rule: str, language: Language) -> str:
+def rule_words(rule: str, language: Language) -> str:
     """Return a sentence of RULES in the reader's language; "" where the rule's own message serves
     better."""
     if language.code == "en" and rule not in _IN_ENGLISH:

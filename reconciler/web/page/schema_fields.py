@@ -141,7 +141,7 @@ class _SchemaReading:
 def _title(keys: Keys, schema: Schema, meant: Schema) -> str:
     """Return the title of a field: its own, that of its kind of group, or its key as words."""
     is_group = meant is not schema and not _is_secret(meant)
-    return schema.get("title") or (meant.get("title") if is_group else "") or spelled(keys[-1])
+    return schema.get("title") or (meant.get("title") if is_group else "") or key_words(keys[-1])
 
 
 def _is_secret(schema: Schema) -> bool:
@@ -184,12 +184,12 @@ def value_text(value: Any, shape: Shape) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    from reconciler.manifests.editing.yaml_patch import written  # noqa: PLC0415  # seldom needed
+    from reconciler.manifests.editing.yaml_patch import yaml_value  # noqa: PLC0415  # seldom needed
 
-    return written(value)
+    return yaml_value(value)
 
 
-def spelled(key: str) -> str:
+def key_words(key: str) -> str:
     """Return a key as words: caFile is CA file."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", key).lower().split()
     shown = [_WORDS.get(word, word) for word in words]

@@ -5,28 +5,28 @@ from __future__ import annotations
 import re
 
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked
+from reconciler.web.page.reason_words import gettext_noop
 
 _REASONS = {
-    "declared": marked("declared"),
-    "declared no longer": marked("declared no longer"),
-    "disabled": marked("disabled"),
-    "unchanged": marked("unchanged"),
-    "its spec or destination changed": marked("its spec or destination changed"),
+    "declared": gettext_noop("declared"),
+    "declared no longer": gettext_noop("declared no longer"),
+    "disabled": gettext_noop("disabled"),
+    "unchanged": gettext_noop("unchanged"),
+    "its spec or destination changed": gettext_noop("its spec or destination changed"),
 }
 _PATTERNS = (
-    (re.compile(r"\Arenamed to (?P<name>\S+)"), marked("renamed to %(name)s")),
+    (re.compile(r"\Arenamed to (?P<name>\S+)"), gettext_noop("renamed to %(name)s")),
     (
         re.compile(r"\A(?P<old>\S+) is called (?P<name>\S+) now"),
-        marked("%(old)s is called %(name)s now"),
+        gettext_noop("%(old)s is called %(name)s now"),
     ),
     (
         re.compile(r"\Aits template (?P<name>\S+) changed"),
-        marked("its template %(name)s changed"),
+        gettext_noop("its template %(name)s changed"),
     ),
     (
         re.compile(r"\Aits spec and its template (?P<name>\S+) changed"),
-        marked("its spec and its template %(name)s changed"),
+        gettext_noop("its spec and its template %(name)s changed"),
     ),
 )
 

@@ -42,7 +42,7 @@ _UNITS: Mapping[str, str] = {word: unit for unit, words in _WORDS.items() for wo
 """Units by the words that people write for them, in lower case."""
 
 
-def tidied(sent: Values, loaded: Values, fields: SchemaField) -> Values:
+def tidy(sent: Values, loaded: Values, fields: SchemaField) -> Values:
     """Return what was sent, with what somebody changed in the form that the manifest wants. What
     cannot be read stays as it is, for a rule to say so."""
     found = dict(sent)

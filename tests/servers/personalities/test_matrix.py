@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.collect.session import Session
-from reconciler.collect.session_context import Task
+from reconciler.collect.session_context import SessionTask
 from reconciler.model.interfaces import Source
 from reconciler.model.outcomes import SessionReport
 from reconciler.model.secret import Secret
@@ -92,7 +92,7 @@ class Account:
 
     def session(self, mode: str, password: str = "", **declared: Any) -> SessionReport:
         # one of MODES
-        task = Task("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
+        task = SessionTask("sales", mode, 100, 1 << 20, everything_to("a@here"))  # type: ignore[arg-type]
         source = self.source(password, **declared)
         fate = Fate()
         self.ledger.fate = fate

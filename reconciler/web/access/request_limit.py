@@ -14,7 +14,7 @@ _BUSY = problem(
 )
 
 
-class RequestRoom:
+class RequestLimit:
     """Answers at most `most` requests at once, besides probes."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:

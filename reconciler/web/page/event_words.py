@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-from reconciler.control.collector_diary import DiaryEntry
+from reconciler.control.collector_events import CollectorEvent
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import marked, reason_words
+from reconciler.web.page.reason_words import gettext_noop, reason_words
 from reconciler.web.page.step_words import step_words
 
 _STEPS = {
-    "start": marked("started"),
-    "replace": marked("goes on with another manifest"),
-    "stop": marked("stopped"),
-    "hold": marked("its change is held"),
-    "interrupted": marked("a session was interrupted"),
-    "recovered": marked("recovered: a session succeeded again"),
+    "start": gettext_noop("started"),
+    "replace": gettext_noop("goes on with another manifest"),
+    "stop": gettext_noop("stopped"),
+    "hold": gettext_noop("its change is held"),
+    "interrupted": gettext_noop("a session was interrupted"),
+    "recovered": gettext_noop("recovered: a session succeeded again"),
 }
 _OF_A_PLAN = {"start", "replace", "stop", "hold"}
 _PARKED = {
-    "no-recipient-found": marked("no header names a recipient here"),
-    "unknown-mailbox": marked("the mailbox does not exist"),
-    "smtputf8-missing": marked("the mail system cannot take this address (SMTPUTF8)"),
+    "no-recipient-found": gettext_noop("no header names a recipient here"),
+    "unknown-mailbox": gettext_noop("the mailbox does not exist"),
+    "smtputf8-missing": gettext_noop("the mail system cannot take this address (SMTPUTF8)"),
 }
 _PARKED_DO = {
-    "no-recipient-found": marked("Name a default mailbox in the form, or correct the domains."),
-    "unknown-mailbox": marked("Create the mailbox, or name an alias or a default mailbox."),
-    "smtputf8-missing": marked("Give it an alias in ASCII, or a mail system with SMTPUTF8."),
+    "no-recipient-found": gettext_noop(
+        "Name a default mailbox in the form, or correct the domains."
+    ),
+    "unknown-mailbox": gettext_noop("Create the mailbox, or name an alias or a default mailbox."),
+    "smtputf8-missing": gettext_noop("Give it an alias in ASCII, or a mail system with SMTPUTF8."),
 }
 
 
 _VERDICTS = {
-    "recipient": marked("gets it"),
-    "repeated": marked("gets it already"),
-    "other-domain": marked("its domain does not count here"),
-    "own-address": marked("the account's own address, on every message"),
-    "unknown-mailbox": marked("the mailbox does not exist"),
-    "smtputf8-missing": marked("the mail system cannot take this address (SMTPUTF8)"),
-    "no-address": marked("is no address"),
+    "recipient": gettext_noop("gets it"),
+    "repeated": gettext_noop("gets it already"),
+    "other-domain": gettext_noop("its domain does not count here"),
+    "own-address": gettext_noop("the account's own address, on every message"),
+    "unknown-mailbox": gettext_noop("the mailbox does not exist"),
+    "smtputf8-missing": gettext_noop("the mail system cannot take this address (SMTPUTF8)"),
+    "no-address": gettext_noop("is no address"),
 }
 _SKIPPED = {
-    "collected-before": marked("collected before"),
-    "too-large": marked("too large"),
-    "before-since": marked("older than wanted"),
+    "collected-before": gettext_noop("collected before"),
+    "too-large": gettext_noop("too large"),
+    "before-since": gettext_noop("older than wanted"),
 }
 _OUTCOMES = {
-    "succeeded": marked("succeeded"),
-    "failed": marked("failed"),
-    "interrupted": marked("interrupted"),
+    "succeeded": gettext_noop("succeeded"),
+    "failed": gettext_noop("failed"),
+    "interrupted": gettext_noop("interrupted"),
 }
 
 
-def diary_words(entry: DiaryEntry, language: Language) -> str:
-    """Return an entry of a diary as a short sentence."""
+def event_words(entry: CollectorEvent, language: Language) -> str:
+    """Return an event as a short sentence."""
     if entry.what == "collected":
         return language.ngettext(
             "collected %(count)s message", "collected %(count)s messages", entry.count
@@ -93,6 +95,6 @@ def parked_advice(reason: str, language: Language) -> str:
     """Return what to do about a parked message."""
     return language.gettext(
         _PARKED_DO.get(
-            reason, marked("The mail system refused it: correct that there, then try again.")
+            reason, gettext_noop("The mail system refused it: correct that there, then try again.")
         )
     )

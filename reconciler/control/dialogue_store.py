@@ -34,7 +34,7 @@ class _KeptDialogue(Struct, frozen=True):
         return len(self.packed) + _OVERHEAD
 
 
-class DialogueShelf:
+class DialogueStore:
     """The dialogues of all collectors. Thread-safe."""
 
     def __init__(
@@ -52,7 +52,7 @@ class DialogueShelf:
         self.octets = 0
         """Octets that are taken of the bound."""
 
-    def keep(self, collector: str, dialogue: SessionDialogue) -> None:
+    def add(self, collector: str, dialogue: SessionDialogue) -> None:
         """Keep a dialogue, and let older ones go where there is no room."""
         if self._files is not None and (
             self._ends or (dialogue.failed and dialogue.what == "session")
