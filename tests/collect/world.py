@@ -126,7 +126,7 @@ class Server:
     vanish: set[str] = field(default_factory=set)
     read_only: bool = False
     alerts: Sequence[str] = ()
-    archive: Mapping[str, bytes] | None = None
+    archive: dict[str, bytes] | None = None
     """The messages of a second folder, where there is one."""
 
     @property
@@ -222,7 +222,7 @@ class MemorySource:
                     partial(self._doubt, message.key),
                 )
 
-    def _texts(self, folder: Folder) -> Mapping[str, bytes]:
+    def _texts(self, folder: Folder) -> dict[str, bytes]:
         if folder.name == "Archive":
             assert self.server.archive is not None
             return self.server.archive
@@ -246,13 +246,13 @@ class MemorySource:
         if self.server.protocol == "pop3":
             self.doomed |= keys
             return Deletion(pending=keys)
-        self._expunge(keys)
+        self._expunge(keys, folder)
         self._step("after delete")
         return Deletion(confirmed=keys)
 
-    def _expunge(self, keys: Iterable[str]) -> None:
+    def _expunge(self, keys: Iterable[str], folder: Folder | None = None) -> None:
         for key in keys:
-            del self.server.messages[key]
+            self._texts(folder or self.server.folder).pop(key, None)
 
     def finish(self) -> Deletion:
         assert self.closed in ("", "broken")
@@ -596,7 +596,7 @@ class World:
             == report.collected + report.skipped + report.parked + report.failed + report.left
         )
         assert self.destination.open == [] or (
-            report.error and report.error.reason == "LedgerUnavailable"
+            report.error and report.error.reason in ("LedgerUnavailable", "LeaseLost")
         )
         assert self.source.closed
         return report

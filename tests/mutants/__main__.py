@@ -24,10 +24,12 @@ from typing import Any
 from tests.mutants.checkout_copy import ROOT, CheckoutCopy, TestRunner
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.near_tests import AREAS, NearTests
+from tests.mutants.type_check import type_error
 
 RECORDED = ROOT / ".mutants" / "recorded.json"
 """What was recorded, by file of tests."""
 SURVIVORS = ROOT / ".mutants" / "survivors.json"
+TYPES = ROOT / ".mutants" / "mypy"
 UNNOTICEABLE = Path(__file__).parent / "unnoticeable.toml"
 _SLACK = 30.0
 """Seconds that a run may take beyond three times what its tests took before: a change may make it
@@ -93,7 +95,7 @@ def _all_runs(
         with copy.runner(folders) as runner:
             while not left.empty():
                 mutation = left.get()
-                if not _is_noticed(mutation, tests, runner, options.seconds):
+                if not _is_noticed(mutation, tests, runner, copy.path, options.seconds):
                     survivors.append(mutation)
                     source = (copy.path / mutation.path).read_bytes()
                     print(f"{mutation.place}\n{mutation.diff(source)}", flush=True)
@@ -103,10 +105,14 @@ def _all_runs(
     return survivors
 
 
-def _is_noticed(mutation: Mutation, tests: NearTests, runner: TestRunner, limit: float) -> bool:
+def _is_noticed(
+    mutation: Mutation, tests: NearTests, runner: TestRunner, checkout: Path, limit: float
+) -> bool:
     near, seconds = tests.of(mutation, limit)
     began = time.monotonic()
     failed = runner.run(mutation, near, 3 * seconds + _SLACK) if near else ""
+    if failed == "":
+        failed = type_error(mutation, checkout, TYPES)
     took = f"{len(near)} tests, {time.monotonic() - began:.1f} s"
     said = {"": "SURVIVED", None: "endless "}.get(failed, "noticed ")
     print(

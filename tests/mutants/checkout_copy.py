@@ -17,6 +17,20 @@ from tests.mutants.mutations import Mutation
 ROOT = Path(__file__).parents[2]
 
 
+@contextmanager
+def made(mutation: Mutation, checkout: Path) -> Iterator[None]:
+    """Make a change in a copy of the checkout, and take it back at the end."""
+    changed = checkout / mutation.path
+    before = changed.stat()
+    source = changed.read_bytes()
+    changed.write_bytes(mutation.applied(source))
+    try:
+        yield
+    finally:
+        changed.write_bytes(source)
+        os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # its compiled form fits
+
+
 class CheckoutCopy:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,15 +78,18 @@ class CheckoutCopy:
 
     @contextmanager
     def runner(self, tests: Sequence[str]) -> Iterator[TestRunner]:
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.mutants.forking", *tests],
+        with self._forking("--in-place", *tests) as in_place, self._forking(*tests) as anew:
+            yield TestRunner(self.path, in_place, anew)
+
+    def _forking(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.mutants.forking", *arguments],
             cwd=self.path,
             env=self._environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-        ) as process:
-            yield TestRunner(self.path, process)
+        )
 
     def _environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
@@ -80,38 +97,48 @@ class CheckoutCopy:
 
 
 class TestRunner:
-    """Asks a `forking` process for runs."""
+    """Asks two `forking` processes for runs: one that changes functions in place, and, where no
+    test fails so, one that imports the changed program."""
 
     __test__ = False
 
-    def __init__(self, root: Path, process: subprocess.Popen[str]) -> None:
+    def __init__(
+        self, root: Path, in_place: subprocess.Popen[str], anew: subprocess.Popen[str]
+    ) -> None:
         self._root = root
-        self._process = process
-        self._answer()
+        self._processes = (in_place, anew)
+        for process in self._processes:
+            _answer(process)
 
     def run(self, mutation: Mutation, tests: Sequence[str], seconds: float) -> str | None:
         """Return which test fails with this change, "" where none does, None where they did not end
         in time."""
-        changed = self._root / mutation.path
-        before = changed.stat()
-        source = changed.read_bytes()
-        changed.write_bytes(mutation.applied(source))
-        try:
-            return self._ask({"tests": tests, "seconds": seconds})
-        finally:
-            changed.write_bytes(source)
-            os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # its compiled form fits
+        source = (self._root / mutation.path).read_bytes()
+        question = {
+            "path": mutation.path,
+            "sources": [source.decode(), mutation.applied(source).decode()],
+            "tests": tests,
+            "seconds": seconds,
+        }
+        failed: str | None = ""
+        with made(mutation, self._root):
+            for process in self._processes:
+                if failed == "":
+                    failed = _ask(process, question)
+        return failed
 
-    def _ask(self, question: Mapping[str, object]) -> str | None:
-        assert self._process.stdin is not None
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        answer = json.loads(self._answer())
-        assert answer is None or isinstance(answer, str)
-        return answer
 
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("pytest does not run: was .venv made anew meanwhile?")
-        return line
+def _ask(process: subprocess.Popen[str], question: Mapping[str, object]) -> str | None:
+    assert process.stdin is not None
+    print(json.dumps(question), file=process.stdin, flush=True)
+    answer = json.loads(_answer(process))
+    assert answer is None or isinstance(answer, str)
+    return answer
+
+
+def _answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("pytest does not run: was .venv made anew meanwhile?")
+    return line

@@ -21,6 +21,7 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.In: "not in",
     ast.NotIn: "in",
 }
+_LARGE = 20
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -59,13 +60,21 @@ def mutations(root: Path, path: str) -> list[Mutation]:
 class _Mutator:
     """Walks the syntax tree of one module. Left out: docstrings, annotations, assertions, log
     lines, imports, the texts of errors, of which only the words would change, and `frozen=True` of
-    a class, which type checking holds."""
+    a class, which type checking holds.
+
+    A number becomes one more. A large constant of a module, as the octets of a buffer, becomes 0:
+    nobody sees one more of it."""
 
     def __init__(self, path: str, source: bytes) -> None:
         self._path = path
         self._source = source
         self._tree = ast.parse(source)
         lines = source.splitlines(keepends=True)
+        self._constants: set[ast.AST] = set()
+        """What large constants of the module consist of."""
+        for statement in self._tree.body:
+            if _is_constant(statement):
+                self._constants.update(ast.walk(statement))
         self._offsets = [0]
         for line in lines:
             self._offsets.append(self._offsets[-1] + len(line))
@@ -78,6 +87,9 @@ class _Mutator:
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Assert) or _is_log(node):
             return
         yield from self._of(node, names)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift):
+            yield from self._walk(node.left, names)
+            return
         inner = names
         if isinstance(node, ast.ClassDef):
             inner = (*names, node.name)
@@ -128,7 +140,15 @@ class _Mutator:
             case ast.Constant(value=bool() as truth):
                 yield self._replace(node, str(not truth), names, "another truth value")
             case ast.Constant(value=int() | float() as number):
-                yield self._replace(node, f"({number} + 1)", names, "another number")
+                large = number >= _LARGE or self._is_shifted(node)
+                new = "0" if large and node in self._constants else f"({number} + 1)"
+                yield self._replace(node, new, names, "another number")
+
+    def _is_shifted(self, node: ast.AST) -> bool:
+        return any(
+            isinstance(one, ast.BinOp) and isinstance(one.op, ast.LShift) and one.left is node
+            for one in self._constants
+        )
 
     def _joined(self, node: ast.BoolOp, names: tuple[str, ...]) -> Iterator[Mutation]:
         """`or` for `and`, and the other way round; then each operand dropped."""
@@ -165,6 +185,14 @@ class _Mutator:
             self._offsets[node.lineno - 1] + node.col_offset,
             self._offsets[node.end_lineno - 1] + node.end_col_offset,
         )
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and all(
+        isinstance(name, ast.Name) and name.id.isupper()
+        for target in node.targets
+        for name in (target.elts if isinstance(target, ast.Tuple) else [target])
+    )
 
 
 def _is_docstring(node: ast.AST) -> bool:
