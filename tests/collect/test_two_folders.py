@@ -23,7 +23,7 @@ LATER = {"7": b"Subject: 7\r\n\r\nfrom the archive\r\n"}
 def test_the_other_one_is_collected(
     inbox: Mapping[str, bytes], archive: Mapping[str, bytes], breaking: str, collected: int
 ) -> None:
-    made = World(Server(messages=dict(inbox), archive=archive))
+    made = World(Server(messages=dict(inbox), archive=dict(archive)))
     report = made.session(Broken(error=broken, only=(breaking,), most=1000))
     assert report.outcome is Outcome.SUCCEEDED
     assert report.collected == len(made.mailboxes.texts()) == collected
@@ -31,7 +31,7 @@ def test_the_other_one_is_collected(
 
 @pytest.mark.parametrize("archive", [{}, LATER], ids=["one is empty", "both fail"])
 def test_where_nothing_comes_the_session_fails(archive: Mapping[str, bytes]) -> None:
-    made = World(Server(messages=dict(TEXTS), archive=archive))
+    made = World(Server(messages=dict(TEXTS), archive=dict(archive)))
     failing = ("fetch", "fetch from Archive")
     report = made.session(Broken(error=broken, only=failing, most=1000))
     assert report.outcome is Outcome.FAILED
@@ -43,7 +43,7 @@ def test_where_nothing_comes_the_session_fails(archive: Mapping[str, bytes]) -> 
 
 def test_what_one_folder_lost_does_not_count_for_the_next_one() -> None:
     archive = {f"a{uid}": f"Subject: {uid}\r\n\r\n{uid}\r\n".encode() for uid in range(9)}
-    made = World(Server(messages=dict(TEXTS), archive=archive))
+    made = World(Server(messages=dict(TEXTS), archive=dict(archive)))
     made.server.breaking = {*TEXTS, "a0", "a4"}
     report = made.session()
     assert report.outcome is Outcome.SUCCEEDED
