@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.app.adapters import own_ledger, utc_now
 from reconciler.app.process_setup import return_large_blocks
-from reconciler.app.session_assembly import one_each
+from reconciler.app.session_assembly import kept_pause, one_each
 from reconciler.control.decision_recorder import decide_once
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.state_ownership import owned
@@ -59,7 +59,8 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
 def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: bool) -> int:
     """Run one session of every enabled collector; return the exit code.
 
-    It is 1 if a session or a message failed, or a manifest is invalid.
+    It is 1 if a session or a message failed, or a manifest is invalid. While the service is paused
+    there are no sessions.
     """
     manifests = ManifestDirectory(
         directory, allow_inline_secrets=settings.allow_inline_secrets, allow_empty=allow_empty
@@ -78,6 +79,10 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empt
     enabled = [
         name for name, found in decision.desired.collectors.items() if found.effective.enabled
     ]
+    pause = kept_pause(settings)
+    if pause is not None:
+        log.warning("paused: no session is run", **pause.as_json())
+        enabled = []
     with one_each(settings, ledger, asked=False) as once:
         reports = once.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
     failed = {

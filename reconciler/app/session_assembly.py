@@ -21,6 +21,8 @@ from reconciler.control.dialogue_files import DIRECTORY, DialogueFiles
 from reconciler.control.dialogue_store import DialogueStore
 from reconciler.control.host_limits import LimitsOf, limits
 from reconciler.control.one_session_each import OneSessionEach
+from reconciler.control.service_pause import FILE as PAUSE_FILE
+from reconciler.control.service_pause import Pause, read_pause
 from reconciler.control.session_control import SessionControl
 from reconciler.control.session_pool import SessionPool
 from reconciler.ledger import SqlLedger
@@ -196,8 +198,17 @@ def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[
             secret_stamp,
         )
         yield OneSessionEach(
-            pool, lambda: Admission(settings.max_sessions, limits_of(settings)), utc_now, asked
+            pool,
+            lambda: Admission(settings.max_sessions, limits_of(settings)),
+            utc_now,
+            asked,
+            kept_pause(settings),
         )
+
+
+def kept_pause(settings: Settings) -> Pause | None:
+    """Return the pause of the whole service, which also holds while no daemon runs."""
+    return read_pause(settings.state_dir / PAUSE_FILE)
 
 
 def limits_of(settings: Settings) -> LimitsOf:

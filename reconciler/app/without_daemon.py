@@ -15,7 +15,7 @@ from reconciler.app.adapters import (
     utc_now,
 )
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
-from reconciler.app.session_assembly import one_each, open_dialogue_store, task
+from reconciler.app.session_assembly import kept_pause, one_each, open_dialogue_store, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
@@ -60,7 +60,7 @@ def collectors(settings: Settings, directory: Path) -> list[ShownCollector]:
     """Return all collectors, from the manifests and the ledger, if there is one; change nothing."""
     with ledger_if_any(settings) as ledger:
         found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
-        return list_offline(found, ledger.histories() if ledger else {})
+        return list_offline(found, ledger.histories() if ledger else {}, kept_pause(settings))
 
 
 def description(settings: Settings, directory: Path, name: str) -> Description:
@@ -69,7 +69,9 @@ def description(settings: Settings, directory: Path, name: str) -> Description:
         found = read_offline(_manifests(settings, directory), ledger.last_good() if ledger else ())
         shown = {
             one.metadata.name: one
-            for one in list_offline(found, ledger.histories() if ledger else {})
+            for one in list_offline(
+                found, ledger.histories() if ledger else {}, kept_pause(settings)
+            )
         }[name]
         declared = found.desired.collectors.get(name) or found.desired.invalid[name]
         history = ledger.histories([name]).get(name) if ledger else None

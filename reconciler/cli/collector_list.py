@@ -14,6 +14,7 @@ from reconciler.cli import jsonpath
 from reconciler.cli.collector_summary import destination_away_text, host_away_text, session_summary
 from reconciler.cli.output_forms import json_data, serialize, table_lines
 from reconciler.cli.readable_text import time_until
+from reconciler.model.collector_state import PAUSED
 from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:
@@ -231,12 +232,19 @@ def table(
 
 
 def advice_lines(shown: Iterable[ShownCollector]) -> list[str]:
-    """Return which hosts refuse logins and what can be done about failures: each once, with the
-    collectors that it concerns."""
+    """Return who paused the service, which hosts refuse logins, and what can be done about
+    failures: each once, with the collectors that it concerns."""
     names: dict[str, list[str]] = {}
     shown = list(shown)
+    paused = dict.fromkeys(
+        f"The service is {escape(one.message)}"
+        for collector in shown
+        for one in collector.status.conditions
+        if one.type == "Ready" and one.reason == PAUSED
+    )
     away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
-    told = [
+    told = [*paused]
+    told += [
         f"{host_away_text(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()
     ]
     closed = {

@@ -14,6 +14,7 @@ from reconciler.collect.backoff import end_time
 from reconciler.control.conditions import CollectorFacts, show_collector
 from reconciler.control.last_good import recall_last_good
 from reconciler.control.observation import ManifestDirectory
+from reconciler.control.service_pause import Pause
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood, Retry
 from reconciler.model.in_force import InForce
@@ -45,7 +46,9 @@ def read_offline(directory: ManifestDirectory, last_good: Sequence[LastGood]) ->
     )
 
 
-def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[ShownCollector]:
+def list_offline(
+    found: OfflineState, histories: Mapping[str, History], pause: Pause | None = None
+) -> list[ShownCollector]:
     """Return the collectors as they are while no daemon runs, sorted by name."""
     now = datetime.now(UTC)
     collectors: dict[str, DesiredCollector | InvalidCollector] = {
@@ -65,6 +68,7 @@ def list_offline(found: OfflineState, histories: Mapping[str, History]) -> list[
             last,
             last,
             revision=found.revision,
+            paused=pause.sentence if pause else "",
         )
         if history:
             facts = replace(facts, totals=history.totals)

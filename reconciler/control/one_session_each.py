@@ -12,9 +12,11 @@ from reconciler.collect.backoff import end_time, forbids, remaining
 from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.decision_recorder import Decision
 from reconciler.control.host_health import target_of
+from reconciler.control.service_pause import Pause
 from reconciler.control.session_control import Relay, SessionControl
 from reconciler.control.session_pool import SessionPool
 from reconciler.control.session_request import SecretStamp, SessionRequest, is_secret_changed
+from reconciler.model.collector_state import PAUSED
 from reconciler.model.history import History, Retry
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from reconciler.model.scalar_types import (
@@ -28,12 +30,14 @@ OnProgress = Callable[[str, SessionReport], None]
 
 class OneSessionEach(Struct, frozen=True):
     """Runs sessions in a process that owns the state directory and then ends. `asked`: somebody
-    asked for these very collectors; else it is their turn, as in `run --once`."""
+    asked for these very collectors; else it is their turn, as in `run --once`. `pause`: there are
+    no sessions while the service is paused."""
 
     pool: SessionPool
     admission: Callable[[], Admission]
     now: Callable[[], datetime]
     asked: bool
+    pause: Pause | None = None
 
     def run(
         self,
@@ -105,9 +109,11 @@ class OneSessionEach(Struct, frozen=True):
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
 
     def _refusal(self, work: SessionRequest, force: bool) -> Failure | None:
-        """Return why there must be no session, such as that the server asked for a pause or refused
-        the login; None where there may be one."""
+        """Return why there must be no session, such as that the service is paused, the server asked
+        for fewer requests, or it refused the login; None where there may be one."""
         collector, retry = work.collector, work.retry
+        if self.pause is not None:
+            return Failure(PAUSED, f"the service is {self.pause.sentence}")
         if not collector.supported and collector.problem:
             return Failure(collector.problem.reason, collector.problem.message)
         if not collector.effective.enabled:

@@ -50,7 +50,7 @@ class ServicePause:
     def __init__(self, path: Path | None) -> None:
         """Read the pause in `path`. Without a path, a pause ends with the process."""
         self._path = path
-        self.current = _read(path) if path is not None else None
+        self.current = read_pause(path) if path is not None else None
 
     def begin(self, by: str, why: str, now: datetime) -> Pause:
         """Keep a pause, and return it. Blocking. Raises PauseNotKept."""
@@ -73,8 +73,9 @@ class ServicePause:
         self.current = None
 
 
-def _read(path: Path) -> Pause | None:
-    """Return the pause in a file. An unreadable file counts as a pause: somebody wanted one."""
+def read_pause(path: Path) -> Pause | None:
+    """Return the pause in a file; None where there is no file. An unreadable file counts as a
+    pause: somebody wanted one."""
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_LIMIT), type=Pause)

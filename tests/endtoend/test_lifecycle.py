@@ -40,6 +40,29 @@ def test_add_change_break_mend_and_remove(
     assert len(deployment.mail("sales")) == 4
 
 
+def test_a_pause_holds_without_a_daemon_too(
+    deployment: Deployment, dovecot: Dovecot, user: str
+) -> None:
+    """`run --once` is for cron: whoever pauses the service means that as well."""
+    dovecot.deliver(user, small(2))
+    deployment.declare("sales", user)
+    assert "no daemon runs" in deployment.run("pause", "--reason", "a move").stdout
+
+    deployment.once()
+    asked = deployment.run("collect", "sales", code=1)
+    assert "Paused: the service is paused by " in asked.stdout
+    assert reasons(deployment.get()["sales"])["Ready"] == ("Unknown", "Paused")
+    listed = deployment.run("get").stdout.splitlines()
+    assert [
+        line.endswith(": a move") for line in listed if "The service is paused by " in line
+    ] == [True]
+    assert deployment.mail("sales") == []
+
+    deployment.run("resume")
+    deployment.once()
+    assert len(deployment.mail("sales")) == 2
+
+
 def _add_and_change(deployment: Deployment, daemon: Daemon, user: str) -> None:
     path = deployment.declare("sales", user)
     added = daemon.condition("sales", "Ready", "True")

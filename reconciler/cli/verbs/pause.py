@@ -22,9 +22,9 @@ from reconciler.model.settings import Settings
 @common_options(uses=frozenset({"--state-dir"}))
 def command(settings: Settings, reason: str) -> int:
     """Pauses the whole service: no collector starts a session, until `mailcollector resume`. The
-    sessions that run end after the message in hand. The pause outlasts restarts; where no daemon
-    runs, the next one is paused. Checks are still possible, and the daemon stays healthy and
-    ready."""
+    sessions that run end after the message in hand. The pause outlasts restarts. Where no
+    daemon runs, it holds for `run --once`, for `collect` and for the next daemon. Checks are still
+    possible, and the daemon stays healthy and ready."""
     # the whole of the daemon, not for --help
     from reconciler.app import without_daemon  # noqa: PLC0415
     from reconciler.cli.account_name import user_name  # noqa: PLC0415
@@ -32,7 +32,7 @@ def command(settings: Settings, reason: str) -> int:
     daemon = running_daemon(settings)
     if daemon is None:
         without_daemon.pause(settings, user_name(), reason)
-        click.echo("no daemon runs; the next one is paused")
+        click.echo("the service is paused; no daemon runs")
         return 0
     with daemon:
         daemon.pause(user_name(), reason)

@@ -70,7 +70,8 @@ def command(
     """Runs the daemon. It watches the manifests in DIR, keeps a loop running for each enabled
     collector, and serves its API on control.sock in the state directory, where the other verbs
     reach it. SIGTERM ends it within 10 seconds; the message in hand is given up then, and collected
-    the next time. With --once every enabled collector runs one session, and the process ends."""
+    the next time. With --once every enabled collector runs one session, and the process ends. While
+    the service is paused, no session starts."""
     if (
         directory
         and settings.manifests not in {None, directory}
