@@ -14,7 +14,6 @@ from reconciler.manifests.schema_export import json_schema
 from reconciler.model.known_providers import PROVIDERS
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.web.page import form_problems, form_values, problem_words, rule_words
-from reconciler.web.page.advice_words import advice_texts, advice_words
 from reconciler.web.page.collector_naming import name_from
 from reconciler.web.page.form_fields import (
     as_sent,
@@ -27,7 +26,7 @@ from reconciler.web.page.form_fields import (
 from reconciler.web.page.form_labels import label
 from reconciler.web.page.form_values import UnreadableValue, typed_value
 from reconciler.web.page.login_provider import known_account
-from reconciler.web.page.page_translation import Language
+from reconciler.web.page.page_translation import Language, advice_texts
 from reconciler.web.page.schema_fields import SchemaField, collector_fields, fields_of
 from tests.project import ROOT
 
@@ -277,9 +276,9 @@ def test_every_text_of_the_form_is_there_in_russian() -> None:
 def test_advice_about_a_refusal_is_in_the_readers_language() -> None:
     russian, english = Language("ru"), Language("en")
     off = Meaning.PROTOCOL_OFF.value.replace("{protocol}", "POP3")
-    assert "Включите POP3" in advice_words(off, russian)
-    assert advice_words(off, english) == off
+    assert "Включите POP3" in russian.said(off)
+    assert english.said(off) == off
     waits = "It is tried again soon. It asks to wait 5 minutes."
-    told = advice_words(waits, russian)
-    assert told == "Скоро будет новая попытка. Сервер просит подождать: 5 минут."
-    assert advice_words("said by a server", russian) == "said by a server"
+    told = russian.said(waits)
+    assert told == "Скоро будет новая попытка. Просит подождать: 5 минут."
+    assert russian.said("said by a server") == "said by a server"

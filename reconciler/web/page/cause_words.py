@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from reconciler.control.failure_causes import Cause
 from reconciler.web.access.roles import Role
-from reconciler.web.page.advice_words import advice_words, secret_words
 from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import gettext_noop, reason_words
@@ -63,7 +62,7 @@ class CauseButton(Struct, frozen=True):
 
 class ShownCause(Struct, frozen=True):
     """A cause. `more` is the number of collectors that are not linked, and `rest` leads to them.
-    `message` are words of a server or of mailcollector, in English."""
+    `message` are words of a server or of mailcollector."""
 
     text: str
     whom: str
@@ -86,8 +85,8 @@ def shown_cause(cause: Cause, language: Language) -> ShownCause:
         text=_matter(cause, language),
         whom=_whom(cause, language),
         to_do=_to_do(cause, language),
-        message=cause.message[:300],
-        advice=advice_words(cause.advice, language) or secret_words(cause.message, language),
+        message=language.said(cause.message)[:300],
+        advice=language.said(cause.advice),
         since=cause.since,
         next_attempt=cause.next_attempt,
         names=cause.names[:_NAMES],

@@ -67,7 +67,7 @@ _UNKNOWN = gettext_noop("It is tried again by itself.")
 
 
 class ConditionWords(Struct, frozen=True):
-    """A condition as it is shown. `message` are words of a server or of mailcollector, in English.
+    """A condition as it is shown. `message` are words of a server or of mailcollector.
     `tone` is `good`, `warn`, `bad` or `idle`."""
 
     kind: str

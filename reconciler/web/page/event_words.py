@@ -5,7 +5,6 @@ from __future__ import annotations
 from reconciler.control.collector_events import CollectorEvent
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import gettext_noop, reason_words
-from reconciler.web.page.step_words import step_words
 
 _STEPS = {
     "start": gettext_noop("started"),
@@ -67,7 +66,7 @@ def event_words(entry: CollectorEvent, language: Language) -> str:
         ) % {"times": language.number(entry.times)}
         return f"{text}: {reason_words(entry.reason, language)}" if entry.reason else text
     text = language.gettext(_STEPS[entry.what])
-    told = step_words(entry.reason, language) if entry.what in _OF_A_PLAN and entry.reason else ""
+    told = language.said(entry.reason) if entry.what in _OF_A_PLAN and entry.reason else ""
     return f"{text} ({told})" if told else text
 
 

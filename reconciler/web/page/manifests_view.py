@@ -12,9 +12,8 @@ from reconciler.control.control_service import ControlService
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_notices import with_notice
-from reconciler.web.page.page_rendering import HEADERS, language_of, render
+from reconciler.web.page.page_rendering import HEADERS, render
 from reconciler.web.page.page_routes import PageRoute, form_of
-from reconciler.web.page.step_words import step_words
 
 PATH = "/manifests"
 _DIAGNOSTICS = 200
@@ -42,7 +41,6 @@ class ManifestsView:
         return render(
             request,
             "manifests.html",
-            step_words=lambda reason: step_words(reason, language_of(request)),
             directory=str(control.manifests.directory),
             revision=control.revision,
             trouble=control.trouble,

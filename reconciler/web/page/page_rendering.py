@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,8 @@ HEADERS = {
 }
 _FIRST = ("login.html", "list.html", "list_table.html", "list_rows.html", "attention.html")
 """The templates of the first pages that somebody sees."""
+_ENGLISH = re.compile(r"\A[^А-я]*[A-Za-z]{2}[^А-я]*\Z")
+"""Text in which no letter is Cyrillic."""
 _SHORT = 1400
 """The most characters of an answer that is sent without compression: it fits into one packet."""
 
@@ -106,6 +109,7 @@ def _environment(code: str) -> Environment:
     environment.globals["static"] = address
     environment.filters |= {
         "harmless": escape,
+        "told": lambda text: _told(language, text),
         "number": language.number,
         "octets": language.octets,
         "moment": language.moment,
@@ -114,6 +118,16 @@ def _environment(code: str) -> Environment:
         "clock": lambda when: _clock(language, when),
     }
     return environment
+
+
+def _told(language: Language, text: str) -> Markup:
+    """Return a sentence of the program in the reader's language. Where there are no words for it,
+    or a server said it, it is marked as English."""
+    said = language.said(text)
+    shown = Markup.escape(escape(said))
+    if language.code == "en" or said != text or not _ENGLISH.search(text):
+        return shown
+    return Markup('<span lang="en">{}</span>').format(shown)
 
 
 def _time(kind: str, when: datetime, text: str) -> Markup:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from gettext import NullTranslations
 from importlib.resources import files
@@ -19,9 +20,18 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import Translations
 
+from reconciler.model.known_providers import PROVIDERS
+from reconciler.model.refusal_meaning import Meaning
+from reconciler.web.page.message_words import MessageWords
+
 LANGUAGES = {"en": "English", "ru": "Русский"}
 """Every language by its code, with its own name."""
 COOKIE = "lang"
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z"
+)
+_DURATION = re.compile(r"([0-9]{1,6}) (hour|minute|second)s?")
 
 
 class Language:
@@ -31,6 +41,7 @@ class Language:
         self.code = code
         self._locale = Locale.parse(code)
         self._texts = _catalogue(code)
+        self._messages = self._words() if code != "en" else None
         self._relative = functools.lru_cache(maxsize=4096)(self._relatively)
         self._number = functools.lru_cache(maxsize=4096)(self._separated)
 
@@ -51,6 +62,26 @@ class Language:
         """Return a text whose English word has several meanings, such as the name of a field and
         of a button. Its msgid is `context|text`."""
         return self.gettext(f"{context}|{text}").rpartition("|")[2]
+
+    def said(self, message: str) -> str:
+        """Return a sentence that the program made, in this language (`message_words`); what a
+        server said stays as it is."""
+        return self._messages.said(message) if self._messages else message
+
+    def _words(self) -> MessageWords:
+        advice = {_numbered(text): _numbered(self.gettext(text)) for text in advice_texts()}
+        return MessageWords(self.code, self._value, self._texts.plural, advice)  # type: ignore[attr-defined]
+
+    def _value(self, text: str) -> str:
+        """Return a number, a moment or a duration that stands in a sentence; "" for another
+        text."""
+        if _GROUPED.fullmatch(text):
+            return self.number(int(text.replace(",", "")))
+        if found := _MOMENT.fullmatch(text):
+            return self.moment(datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00"))
+        if found := _DURATION.fullmatch(text):
+            return self.length(timedelta(**{f"{found[2]}s": int(found[1])}))
+        return ""
 
     def number(self, value: float) -> str:
         """Return a number with the language's separators."""
@@ -97,6 +128,17 @@ class Language:
         """Return the time of day, with the day where that is not `now`'s."""
         pattern = "HH:mm z" if when.date() == now.date() else "d MMM, HH:mm z"
         return str(format_datetime(when, pattern, locale=self._locale))
+
+
+def advice_texts() -> set[str]:
+    """Return every text of advice about refusals."""
+    ours = {text for provider in PROVIDERS for text in provider.advice.values()}
+    return ours | {meaning.value for meaning in Meaning}
+
+
+def _numbered(advice: str) -> str:
+    """Return advice as a template of `message_words`."""
+    return advice.replace("{protocol}", "{0}")
 
 
 @functools.lru_cache(maxsize=len(LANGUAGES))

@@ -46,9 +46,12 @@ def _worded(
     own = _in_own_words(one, leaf, language)
     if own:
         return WordedProblem(own, one.field, place, foreign=False)
-    message = _CODE.sub(r"“\1”", one.message.replace(f"{directory}/", ""))
+    said = language.said(one.message)
+    message = _CODE.sub(r"“\1”", said.replace(f"{directory}/", ""))
     sentence = message[:1].upper() + message[1:].rstrip(".") + "."
-    return WordedProblem(sentence, one.field, place, foreign=language.code != "en")
+    return WordedProblem(
+        sentence, one.field, place, foreign=said == one.message and language.code != "en"
+    )
 
 
 def _in_own_words(one: FormProblem, leaf: SchemaField | None, language: Language) -> str:
