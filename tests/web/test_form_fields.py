@@ -276,9 +276,9 @@ def test_every_text_of_the_form_is_there_in_russian() -> None:
 def test_advice_about_a_refusal_is_in_the_readers_language() -> None:
     russian, english = Language("ru"), Language("en")
     off = Meaning.PROTOCOL_OFF.value.replace("{protocol}", "POP3")
-    assert "Включите POP3" in russian.said(off)
-    assert english.said(off) == off
+    assert "Включите POP3" in russian.translate(off)
+    assert english.translate(off) == off
     waits = "It is tried again soon. It asks to wait 5 minutes."
-    told = russian.said(waits)
+    told = russian.translate(waits)
     assert told == "Скоро будет новая попытка. Просит подождать: 5 минут."
-    assert russian.said("said by a server") == "said by a server"
+    assert russian.translate("said by a server") == "said by a server"

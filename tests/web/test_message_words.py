@@ -62,7 +62,7 @@ def test_every_sentence_is_recognised_with_values_in_it() -> None:
         made = source
         for number in range(10):
             made = made.replace(f"{{{number}}}", f"`v{number}`")
-        told = RUSSIAN.said(made)
+        told = RUSSIAN.translate(made)
         if told == made and source not in SAME:
             english[source] = told
     assert english == {}
@@ -104,8 +104,8 @@ CASES = {
 
 @pytest.mark.parametrize("said", CASES)
 def test_a_message_in_russian(said: str) -> None:
-    assert RUSSIAN.said(said) == CASES[said]
-    assert Language("en").said(said) == said
+    assert RUSSIAN.translate(said) == CASES[said]
+    assert Language("en").translate(said) == said
 
 
 def test_a_long_message_takes_no_longer_than_its_length(
@@ -121,5 +121,5 @@ def test_a_long_message_takes_no_longer_than_its_length(
         return match(template, sentence)
 
     monkeypatch.setattr(SentenceTemplate, "match", counted)
-    RUSSIAN.said("mx: login refused: " + "a: refused, b; " * 60)
+    RUSSIAN.translate("mx: login refused: " + "a: refused, b; " * 60)
     assert matches < 50_000

@@ -58,7 +58,7 @@ def collector_row(
         state=state,
         state_text=state_words(state, language),
         why=reason_words(why, language) if why else "",
-        message=language.said(message)[:_LONGEST],
+        message=language.translate(message)[:_LONGEST],
         host=str(source.get("host", "")),
         protocol=str(source.get("protocol", "")).upper(),
         labels=[f"{key}={value}" for key, value in collector.metadata.labels.items()],

@@ -66,7 +66,7 @@ def event_words(entry: CollectorEvent, language: Language) -> str:
         ) % {"times": language.number(entry.times)}
         return f"{text}: {reason_words(entry.reason, language)}" if entry.reason else text
     text = language.gettext(_STEPS[entry.what])
-    told = language.said(entry.reason) if entry.what in _OF_A_PLAN and entry.reason else ""
+    told = language.translate(entry.reason) if entry.what in _OF_A_PLAN and entry.reason else ""
     return f"{text} ({told})" if told else text
 
 

@@ -58,15 +58,17 @@ class MessageWords:
             ),
             key=lambda one: (not one.texts[0], -one.weight),
         )
-        self.said = functools.lru_cache(maxsize=4096)(self._said)
+        self.translate = functools.lru_cache(maxsize=4096)(self._translated)
 
-    def _said(self, message: str) -> str:
+    def _translated(self, message: str) -> str:
         """Return a message in this language, as far as it is of ours."""
         if len(message) > _LONGEST:
             return message
-        return self._told(message, [one for one in self._templates if one.longest in message])
+        return self._translated_part(
+            message, [one for one in self._templates if one.longest in message]
+        )
 
-    def _told(self, text: str, templates: Templates) -> str:
+    def _translated_part(self, text: str, templates: Templates) -> str:
         """Return a message, or a value in it. `templates`: those that can be in it."""
         if not _WORDS.search(text):
             return self._value(text) or text
@@ -81,7 +83,7 @@ class MessageWords:
             values = template.match(text)
             if values is not None:
                 return template.filled(
-                    values, lambda value: self._told(value, templates), self._plural
+                    values, lambda value: self._translated_part(value, templates), self._plural
                 )
         return ""
 
@@ -94,12 +96,12 @@ class MessageWords:
             whole = start == 0
             for number in reversed(range(len(ends) - whole)):
                 end, then = ends[number]
-                if told := self._part(text[start:end], templates):
+                if part := self._part(text[start:end], templates):
                     break
             else:
                 number, (end, then) = 0, ends[0]
-                told = text[start:end]
-            yield told
+                part = text[start:end]
+            yield part
             yield text[end:then]
             start, ends = then, ends[number + 1 :]
 

@@ -109,7 +109,7 @@ def _environment(code: str) -> Environment:
     environment.globals["static"] = address
     environment.filters |= {
         "harmless": escape,
-        "told": lambda text: _told(language, text),
+        "translated": lambda text: _translated(language, text),
         "number": language.number,
         "octets": language.octets,
         "moment": language.moment,
@@ -120,12 +120,12 @@ def _environment(code: str) -> Environment:
     return environment
 
 
-def _told(language: Language, text: str) -> Markup:
+def _translated(language: Language, text: str) -> Markup:
     """Return a sentence of the program in the reader's language. Where there are no words for it,
     or a server said it, it is marked as English."""
-    said = language.said(text)
-    shown = Markup.escape(escape(said))
-    if language.code == "en" or said != text or not _ENGLISH.search(text):
+    sentence = language.translate(text)
+    shown = Markup.escape(escape(sentence))
+    if language.code == "en" or sentence != text or not _ENGLISH.search(text):
         return shown
     return Markup('<span lang="en">{}</span>').format(shown)
 

@@ -63,10 +63,10 @@ class Language:
         of a button. Its msgid is `context|text`."""
         return self.gettext(f"{context}|{text}").rpartition("|")[2]
 
-    def said(self, message: str) -> str:
+    def translate(self, message: str) -> str:
         """Return a sentence that the program made, in this language (`message_words`); what a
         server said stays as it is."""
-        return self._messages.said(message) if self._messages else message
+        return self._messages.translate(message) if self._messages else message
 
     def _words(self) -> MessageWords:
         advice = {_numbered(text): _numbered(self.gettext(text)) for text in advice_texts()}

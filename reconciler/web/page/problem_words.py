@@ -46,12 +46,11 @@ def _worded(
     own = _in_own_words(one, leaf, language)
     if own:
         return WordedProblem(own, one.field, place, foreign=False)
-    said = language.said(one.message)
-    message = _CODE.sub(r"“\1”", said.replace(f"{directory}/", ""))
+    translated = language.translate(one.message)
+    message = _CODE.sub(r"“\1”", translated.replace(f"{directory}/", ""))
     sentence = message[:1].upper() + message[1:].rstrip(".") + "."
-    return WordedProblem(
-        sentence, one.field, place, foreign=said == one.message and language.code != "en"
-    )
+    foreign = translated == one.message and language.code != "en"
+    return WordedProblem(sentence, one.field, place, foreign)
 
 
 def _in_own_words(one: FormProblem, leaf: SchemaField | None, language: Language) -> str:
@@ -62,5 +61,5 @@ def _in_own_words(one: FormProblem, leaf: SchemaField | None, language: Language
         return language.gettext(RANGE) % limits
     if one.rule:
         return rule_words(one.rule, language) if one.field else ""
-    said = language.gettext(one.message)
-    return said if said != one.message or one.message.endswith(".") else ""
+    sentence = language.gettext(one.message)
+    return sentence if sentence != one.message or one.message.endswith(".") else ""
