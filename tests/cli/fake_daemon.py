@@ -3,12 +3,10 @@ asked."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import socketserver
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from reconciler.model.collector_search import matches
 from reconciler.model.selectors import selector
 from reconciler.model.status import Description, Shown, ShownCollector, ShownSession
+from tests.short_paths import short_path
 
 
 class FakeDaemon(socketserver.ThreadingUnixStreamServer):
@@ -38,7 +37,7 @@ class FakeDaemon(socketserver.ThreadingUnixStreamServer):
         self.sessions: dict[str, list[tuple[str, ShownSession]]] = {}
         self._directory = state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
-        with _short(state_dir / "control.sock") as path:
+        with short_path(state_dir / "control.sock") as path:
             super().__init__(path, _Answer)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -133,13 +132,3 @@ class _Answer(BaseHTTPRequestHandler):
 
 def shown(value: Shown) -> Any:
     return value.model_dump(mode="json", by_alias=True)
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """The path in a form that `sockaddr_un` holds."""
-    directory = os.open(path.parent, os.O_PATH)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)

@@ -5,6 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+COMMENTED = """\
+# the shop's mailbox
+apiVersion: mailcollector/v1
+kind: MailCollector
+metadata: {name: sales}
+spec:
+  source:   # at the provider
+    host: 'imap.example'
+    protocol: imap
+    username: u
+    password: {env: P}
+  collect: {interval: 5m}  # as agreed
+  recipient: {forwardTo: sales@local.example}
+"""
+"""A manifest as people write it: with comments, quotes and a style of its own."""
+
 
 def text(name: str, interval: str = "5m", **more: str) -> str:
     lines = [

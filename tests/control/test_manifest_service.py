@@ -42,22 +42,8 @@ from reconciler.model.outcomes import Outcome, SessionReport
 from reconciler.planning.desired_state import DesiredCollector
 from tests.captured_logs import capture_logs
 from tests.control.doubles import MemoryRegistry
+from tests.control.manifests import COMMENTED as SALES
 from tests.control.manifests import save, text
-
-SALES = """\
-# the shop's mailbox
-apiVersion: mailcollector/v1
-kind: MailCollector
-metadata: {name: sales}
-spec:
-  source:   # at the provider
-    host: 'imap.example'
-    protocol: imap
-    username: u
-    password: {env: P}
-  collect: {interval: 5m}  # as agreed
-  recipient: {forwardTo: sales@local.example}
-"""
 
 
 @dataclass

@@ -18,18 +18,16 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import trustme
 
 from tests.servers.dovecot_settings import TokenInfo, Version, Wanted, write
 from tests.servers.loopback import HOST
+from tests.servers.private_server import PrivateServer
 
 PASSWORD = "correct-horse-battery"
 PORTS = ("imap", "imaps", "pop3", "pop3s", "lmtp")
@@ -39,10 +37,12 @@ MISSING = (
 )
 
 
-class Dovecot:
+class Dovecot(PrivateServer):
     """Start with `with Dovecot() as server:`. Any user name logs in with `password`; mail is
     created on demand."""
 
+    name = "dc"
+    log_file = "dovecot.log"
     host = HOST
     password = PASSWORD
 
@@ -72,37 +72,10 @@ class Dovecot:
         self.ports: dict[str, int] = {}
         """Of imap, imaps, pop3, pop3s and lmtp; the plain ones offer STARTTLS or STLS."""
 
-    def __enter__(self) -> Self:
-        self.root = Path(tempfile.mkdtemp(prefix="dc", dir="/tmp"))
-        try:
-            self._lay_out()
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def ca_file(self) -> Path:
-        return self.root / "ca.pem"
-
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the server's certificate (DER), in hex."""
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._certificate)).hexdigest()
-
-    @property
-    def log(self) -> str:
-        path = self.root / "dovecot.log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def logins(self, user: str) -> list[str]:
         """The lines that the log has so far about this user's logins; Dovecot writes them in its

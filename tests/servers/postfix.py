@@ -15,17 +15,15 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import trustme
 
 from tests.servers.dovecot import free_ports
 from tests.servers.loopback import HOST
+from tests.servers.private_server import PrivateServer
 
 PROGRAMS = Path("/usr/lib/postfix/sbin")
 MISSING = (
@@ -83,10 +81,12 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-class Postfix:
+class Postfix(PrivateServer):
     """Start with `with Postfix(["раз@икс.рф"]) as server:`. Takes mail for these mailboxes, refuses
     every other one of their domains as unknown (550 5.1.1), and never relays."""
 
+    name = "pf"
+    log_file = "postfix.log"
     host = HOST
 
     def __init__(self, mailboxes: Sequence[str]) -> None:
@@ -96,33 +96,6 @@ class Postfix:
         self._process: subprocess.Popen[bytes] | None = None
         self.port, self.tls_port = free_ports(2)
         """SMTP with STARTTLS, and with TLS from the first octet."""
-
-    def __enter__(self) -> Self:
-        self.root = Path(tempfile.mkdtemp(prefix="pf", dir="/tmp"))
-        try:
-            self._lay_out()
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def ca_file(self) -> Path:
-        return self.root / "ca.pem"
-
-    @property
-    def log(self) -> str:
-        path = self.root / "postfix.log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def maildir(self, mailbox: str) -> Path:
         return self.root / "mail" / mailbox

@@ -22,7 +22,7 @@ from reconciler.web.access.token_file import TokenFile
 from reconciler.web.access.trusted_proxy import TrustedProxies
 from reconciler.web.http_server import ListenRefused
 from tests.captured_logs import capture_logs
-from tests.web.test_api import Daemon, daemon, root, run, settings  # noqa: F401  # fixtures
+from tests.web.daemon import Daemon, daemon, run
 from tests.web.test_connections import closed, listening
 
 HTML = {"Accept": "text/html"}
@@ -53,7 +53,7 @@ class Site:
 
 
 @asynccontextmanager
-async def site(root: Path, settings: Settings) -> AsyncIterator[Site]:  # noqa: F811
+async def site(root: Path, settings: Settings) -> AsyncIterator[Site]:
     async with listening(root, settings) as (found, port), httpx.AsyncClient() as browser:
         await found.controller.turn()
         found.script.may_end.set()
@@ -64,7 +64,7 @@ Scenario = Callable[[Site], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
-def on_site(root: Path, settings: Settings) -> Callable[[Scenario], None]:  # noqa: F811
+def on_site(root: Path, settings: Settings) -> Callable[[Scenario], None]:
     def play(scenario: Scenario) -> None:
         async def whole() -> None:
             async with site(root, settings) as found:
@@ -234,8 +234,8 @@ def test_a_file_of_tokens_that_is_none_lets_nobody_in(
 
 
 def test_W5_beyond_loopback_it_wants_tls_and_a_token(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     async def scenario() -> None:
         open_to_all = replace(settings, listen=Listen("0.0.0.0", 0))
@@ -253,7 +253,7 @@ def test_W5_beyond_loopback_it_wants_tls_and_a_token(
     run(scenario())
 
 
-def test_only_a_trusted_proxy_names_users(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_only_a_trusted_proxy_names_users(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         for trusted, status in ((("127.0.0.1",), 200), (("192.0.2.0/24",), 401), ((), 401)):
             proxied = replace(settings, trusted_proxies=trusted)

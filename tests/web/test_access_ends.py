@@ -14,9 +14,8 @@ from reconciler.web.access.login_sessions import LoginSessions
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.web.test_access import HTML, Scenario, Site, on_site
-from tests.web.test_api import root, settings
 
-__all__ = ["on_site", "root", "settings"]
+__all__ = ["on_site"]
 
 
 def test_a_used_link_and_an_ended_session_stay_over_after_a_restart(tmp_path: Path) -> None:

@@ -4,154 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import stat
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
 from reconciler.cli.daemon_client import _declined
-from reconciler.collect.backoff import next_backoff
-from reconciler.control.admission import Admission
-from reconciler.control.check_requests import CheckRequests
-from reconciler.control.control_service import ControlService
-from reconciler.control.controller import Controller
-from reconciler.control.event_loop import Clock
-from reconciler.control.host_limits import provider_limits
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
-from reconciler.control.running_set import RunningSet
-from reconciler.control.session_control import SessionControl
-from reconciler.control.session_pool import SessionPool
-from reconciler.control.status_board import StatusBoard
 from reconciler.model.in_force import InForce
-from reconciler.model.outcomes import Failure, Outcome, SessionReport
+from reconciler.model.outcomes import Failure
 from reconciler.model.settings import Listen, Settings
-from reconciler.model.status import CheckReport, CheckStep
-from reconciler.planning.desired_state import DesiredCollector
-from reconciler.web.http_server import served
-from tests.control.doubles import MemoryRegistry
 from tests.control.manifests import save, text
-
-GENEROUS = 20.0
-NOW = Clock().now
-
-
-@dataclass
-class Script:
-    """What sessions do: tell their progress, wait until they may end, end like this."""
-
-    failure: Failure | None = None
-    token_expires_at: datetime | None = None
-    may_end: threading.Event = field(default_factory=threading.Event)
-
-    def run(self, _collector: DesiredCollector, control: SessionControl) -> SessionReport:
-        so_far = SessionReport(NOW(), NOW(), Outcome.RUNNING, listed=9, collected=4, left=5)
-        control.on_give_up(self.may_end.set)
-        control.progress(so_far)
-        assert self.may_end.wait(GENEROUS)
-        if self.failure:
-            return replace(so_far, outcome=Outcome.FAILED, error=self.failure)
-        return replace(
-            so_far,
-            outcome=Outcome.SUCCEEDED,
-            collected=9,
-            left=0,
-            token_expires_at=self.token_expires_at,
-        )
-
-
-def check(collector: DesiredCollector, _control: SessionControl) -> CheckReport:
-    return CheckReport(
-        name=collector.name, ok=True, steps=(CheckStep(step="connect", ok=True, message="fine"),)
-    )
-
-
-@dataclass
-class Daemon:
-    client: httpx.AsyncClient
-    control: ControlService
-    controller: Controller
-    script: Script
-    registry: MemoryRegistry
-    settings: Settings
-    root: Path
-
-    def file(self, name: str) -> Path:
-        return self.root / f"{name}.yaml"
-
-    async def get(self, path: str) -> Any:
-        return (await self.client.get(path)).raise_for_status().json()
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "collectors.d"
-    root.mkdir()
-    save(
-        root,
-        "sales",
-        text("sales", title="Почта").replace("{name: sales}", "{name: sales, labels: {team: x}}"),
-    )
-    save(root, "off", text("off", enabled="false"))
-    return root
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    state = tmp_path / "state"
-    state.mkdir()
-    return Settings(state, "")
-
-
-@asynccontextmanager
-async def daemon(
-    root: Path, settings: Settings, *, allow_inline_secrets: bool = False
-) -> AsyncIterator[Daemon]:
-    script, registry, clock, board = Script(), MemoryRegistry(), Clock(), StatusBoard(Clock())
-    pool = SessionPool(script.run, next_backoff, registry, 4, clock.now)
-    admission = Admission(4, provider_limits)
-    loops = RunningSet(pool, admission, clock, board)
-    directory = ManifestDirectory(root, allow_inline_secrets=allow_inline_secrets)
-    controller = Controller(directory, registry, loops, board, clock)
-    board.connect(loops.state, controller.loop_ended)
-    control = ControlService(
-        controller, loops, board, registry, CheckRequests(check, admission), clock
-    )
-    async with served(control, settings, root):
-        with _short(settings.control_socket) as path:
-            transport = httpx.AsyncHTTPTransport(uds=path)
-            client = httpx.AsyncClient(
-                transport=transport, base_url="http://daemon", timeout=GENEROUS
-            )
-            async with client:
-                yield Daemon(client, control, controller, script, registry, settings, root)
-        script.may_end.set()
-        await loops.shut_down(GENEROUS, GENEROUS)
-        pool.close()
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name of the socket that fits into `sockaddr_un`."""
-    directory = os.open(path.parent, os.O_PATH)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
-
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(scenario)
+from tests.servers.dovecot import free_ports
+from tests.short_paths import short_path
+from tests.web.daemon import GENEROUS, daemon, run
 
 
 async def first(lines: AsyncIterator[str], wanted: Callable[[str], bool]) -> str:
@@ -426,7 +297,7 @@ def test_S5_the_socket_is_private_and_may_lie_deep_and_a_stale_one_is_replaced(
         state = tmp_path / ("deep" * 20) / ("er" * 40)
         state.mkdir(parents=True)
         settings = Settings(state, "")
-        with _short(settings.control_socket) as path, socket.socket(socket.AF_UNIX) as stale:
+        with short_path(settings.control_socket) as path, socket.socket(socket.AF_UNIX) as stale:
             stale.bind(path)
         async with daemon(root, settings) as found:
             assert stat.S_IMODE(settings.control_socket.stat().st_mode) == 0o600
@@ -440,7 +311,7 @@ def test_W2_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
     root: Path, settings: Settings
 ) -> None:
     async def scenario() -> None:
-        port = _free_port()
+        port = free_ports(1)[0]
         async with (
             daemon(root, replace(settings, listen=Listen("127.0.0.1", port))),
             httpx.AsyncClient() as browser,
@@ -458,9 +329,3 @@ def test_W2_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
                 assert answer.status_code == status
 
     run(scenario())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

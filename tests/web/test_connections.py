@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from reconciler.model.settings import Listen, Settings
 from reconciler.web import http_connections, http_server
 from tests.captured_logs import capture_logs
-from tests.web.test_api import Daemon, _free_port, _short, daemon, root, run, settings
-
-__all__ = ["root", "settings"]
+from tests.servers.dovecot import free_ports
+from tests.short_paths import short_path
+from tests.web.daemon import Daemon, daemon, run
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SOON = 20.0
@@ -29,7 +29,7 @@ SOON = 20.0
 
 @asynccontextmanager
 async def listening(root: Path, settings: Settings) -> AsyncIterator[tuple[Daemon, int]]:
-    port = _free_port()
+    port = free_ports(1)[0]
     async with daemon(root, replace(settings, listen=Listen("127.0.0.1", port))) as found:
         await found.controller.turn()
         yield found, port
@@ -125,7 +125,7 @@ def test_N8_a_slow_request_is_closed_however_it_dribbles(
             if over == "tcp":
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
             else:
-                with _short(found.settings.control_socket) as path:
+                with short_path(found.settings.control_socket) as path:
                     reader, writer = await asyncio.open_unix_connection(path)
             writer.write(sent)
 
@@ -153,7 +153,7 @@ def test_N8_a_client_that_does_not_take_its_answer_is_closed(
             opened = socket.socket(socket.AF_UNIX)
             stack.callback(opened.close)
             opened.setblocking(False)
-            with _short(found.settings.control_socket) as path:
+            with short_path(found.settings.control_socket) as path:
                 opened.connect(path)
             request = b"GET /api/v1/collectors HTTP/1.1\r\nHost: x\r\n\r\n"
             loop = asyncio.get_running_loop()
@@ -219,7 +219,7 @@ def test_a_hundred_that_come_at_once_wait_for_their_turn(root: Path, settings: S
     async def scenario() -> None:
         async with listening(root, settings) as (found, _):
             clients = [socket.socket(socket.AF_UNIX) for _ in range(100)]
-            with _short(found.settings.control_socket) as path:
+            with short_path(found.settings.control_socket) as path:
                 for client in clients:  # before the event loop may accept one
                     client.setblocking(False)
                     client.connect(path)
@@ -245,7 +245,7 @@ def test_streams_that_were_asked_for_are_kept_and_beyond_the_most_nobody_gets_in
             daemon(root, replace(settings, max_sessions=1)) as found,
             AsyncExitStack() as stack,
         ):
-            with _short(found.settings.control_socket) as path:
+            with short_path(found.settings.control_socket) as path:
                 ask: Callable[[], Any] = lambda: asyncio.open_unix_connection(path)  # noqa: E731
                 streams: list[Streams] = []
                 for _ in range(4):
@@ -292,7 +292,7 @@ def test_M9_without_descriptors_it_tells_once_and_recovers(
 
             assert (await found.client.get("/healthz")).status_code == 200
             monkeypatch.setattr(loop, "sock_accept", refusing)
-            with capture_logs() as logs, _short(found.settings.control_socket) as path:
+            with capture_logs() as logs, short_path(found.settings.control_socket) as path:
                 for _ in range(2):
                     async with httpx.AsyncClient(
                         transport=httpx.AsyncHTTPTransport(uds=path)

@@ -20,7 +20,7 @@ from reconciler.manifests.schema_export import json_schema
 from reconciler.model.settings import Settings
 from reconciler.web.access.roles import Role
 from tests.control.manifests import save, text
-from tests.web.test_api import Daemon, daemon
+from tests.web.daemon import Daemon, daemon
 
 NEW = {
     "editing": "",
@@ -53,18 +53,7 @@ spec:
 """
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "collectors.d"
-    root.mkdir()
-    save(root, "sales", COMMENTED)
-    return root
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    (tmp_path / "state").mkdir()
-    return Settings(tmp_path / "state", "")
+MANIFESTS = {"sales": COMMENTED}
 
 
 @asynccontextmanager

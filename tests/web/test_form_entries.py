@@ -22,6 +22,7 @@ from reconciler.web.page.tidy_entries import tidy
 from tests.control.manifests import save
 from tests.web.test_form import COMMENTED, NEW, files, loaded, wrong
 
+MANIFESTS = {"sales": COMMENTED}
 FIELDS = collector_fields()
 EMPTY = shown_values(FIELDS, {}, {})
 SERVER, PORT, TYPE = "spec.source.host", "spec.source.port", "spec.source.protocol"
@@ -79,20 +80,6 @@ REFUSED: list[tuple[str, str, str]] = [
     (LABELS, "team: x\nteam: y", "twice"),
     ("spec.destination", "nowhere", "no Destination of this name"),
 ]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "collectors.d"
-    root.mkdir()
-    save(root, "sales", COMMENTED)
-    return root
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    (tmp_path / "state").mkdir()
-    return Settings(tmp_path / "state", "")
 
 
 def value(data: Any, path: str) -> Any:

@@ -25,9 +25,8 @@ from reconciler.web.page.page_translation import language
 from reconciler.web.page.sparkline import sparkline
 from tests.control.manifests import save, text
 from tests.web.test_access import HTML, Scenario, Site, on_site
-from tests.web.test_api import root, settings
 
-__all__ = ["on_site", "root", "settings"]
+__all__ = ["on_site"]
 Play = Callable[[Scenario], None]
 
 

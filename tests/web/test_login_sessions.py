@@ -15,10 +15,8 @@ from reconciler.web.access.login_sessions import LIFETIME, LINK_LIFETIME, LoginS
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.captured_logs import capture_logs
+from tests.web.daemon import run
 from tests.web.test_access import HTML, site
-from tests.web.test_api import root, run, settings
-
-__all__ = ["root", "settings"]
 
 
 @pytest.fixture

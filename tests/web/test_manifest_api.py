@@ -16,26 +16,12 @@ from reconciler.model.settings import Settings
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.captured_logs import capture_logs
-from tests.control.manifests import save, text
-from tests.web.test_api import daemon, root, run, settings  # noqa: F401  # fixtures
+from tests.control.manifests import COMMENTED, save, text
+from tests.web.daemon import daemon, run
 from tests.web.test_connections import listening
 
 SALES = "/api/v1/collectors/sales"
 YAML = {"Content-Type": "application/yaml"}
-COMMENTED = """\
-# the shop's mailbox
-apiVersion: mailcollector/v1
-kind: MailCollector
-metadata: {name: sales}
-spec:
-  source:   # at the provider
-    host: 'imap.example'
-    protocol: imap
-    username: u
-    password: {env: P}
-  collect: {interval: 5m}  # as agreed
-  recipient: {forwardTo: sales@local.example}
-"""
 
 
 def manifest(name: str, **spec: Any) -> dict[str, Any]:
@@ -57,8 +43,8 @@ def manifest(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def test_one_is_given_changed_and_given_back_with_its_comments(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     file = save(root, "sales", COMMENTED)
 
@@ -112,7 +98,7 @@ def test_one_is_given_changed_and_given_back_with_its_comments(
     run(scenario())
 
 
-def test_two_people_at_once(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_two_people_at_once(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             await here.controller.turn()
@@ -131,7 +117,7 @@ def test_two_people_at_once(root: Path, settings: Settings) -> None:  # noqa: F8
     run(scenario())
 
 
-def test_a_new_one_and_its_end(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_a_new_one_and_its_end(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             await here.controller.turn()
@@ -178,7 +164,7 @@ def test_a_new_one_and_its_end(root: Path, settings: Settings) -> None:  # noqa:
     run(scenario())
 
 
-def test_the_last_ones_may_be_deleted_too(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_the_last_ones_may_be_deleted_too(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             await here.controller.turn()
@@ -194,8 +180,8 @@ def test_the_last_ones_may_be_deleted_too(root: Path, settings: Settings) -> Non
 
 @pytest.mark.parametrize("trial", ["", "?dryRun=true"])
 def test_an_invalid_one_says_where(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
     trial: str,
 ) -> None:
     async def scenario() -> None:
@@ -240,7 +226,7 @@ def test_an_invalid_one_says_where(
     run(scenario())
 
 
-def test_what_is_no_manifest_at_all(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_what_is_no_manifest_at_all(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             await here.controller.turn()
@@ -284,7 +270,7 @@ spec: {{default: true, maildir: {{path: "/var/mail/{{local}}"}}}}
 """
 
 
-def test_one_of_several_in_a_file(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_one_of_several_in_a_file(root: Path, settings: Settings) -> None:
     file = save(root, "sales", SEVERAL)
 
     async def scenario() -> None:
@@ -339,8 +325,8 @@ spec:
 
 
 def test_a_user_of_a_template_says_only_what_is_its_own(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     save(root, "office", TEMPLATE)
     file = save(root, "user", USER)
@@ -365,7 +351,7 @@ def test_a_user_of_a_template_says_only_what_is_its_own(
     run(scenario())
 
 
-def test_a_file_that_went_or_changed_meanwhile(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_a_file_that_went_or_changed_meanwhile(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         async with daemon(root, settings) as here:
             await here.controller.turn()
@@ -390,8 +376,8 @@ def test_a_file_that_went_or_changed_meanwhile(root: Path, settings: Settings) -
 
 
 def test_a_directory_that_is_read_only_answers_what_to_commit(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = save(root, "sales", COMMENTED).read_text()
@@ -422,8 +408,8 @@ def test_a_directory_that_is_read_only_answers_what_to_commit(
 
 
 def test_secrets_in_a_manifest_are_shown_to_nobody_and_survive(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     inline = text("sales").replace("{env: P}", '{value: "hunter2"}')
     file = save(root, "sales", inline)
@@ -457,8 +443,8 @@ def test_secrets_in_a_manifest_are_shown_to_nobody_and_survive(
 
 
 def test_who_may_change_what_and_whose_name_is_told(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     tokens = TokenFile(settings.token_file)
     headers = {

@@ -27,11 +27,9 @@ from reconciler.web.metrics.metric_catalogue import CATALOGUE
 from reconciler.web.metrics.metrics_resource import MetricsResource, draw
 from tests.control.manifests import save
 from tests.web import metrics_page
+from tests.web.daemon import NOW, daemon, run
 from tests.web.shown import NOW as TODAY
 from tests.web.shown import REFUSED, collector, report, snapshot
-from tests.web.test_api import NOW, daemon, root, run, settings
-
-__all__ = ["root", "settings"]
 
 Found = dict[tuple[str, ...], float]
 UNHEALTHY = (

@@ -12,7 +12,7 @@ import httpx
 from reconciler.model.settings import Settings
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
-from tests.web.test_api import root, run, settings  # noqa: F401  # fixtures
+from tests.web.daemon import run
 from tests.web.test_connections import listening
 
 _CONFIGURATION = """
@@ -27,8 +27,8 @@ NOT_TRIED = ("/api/v1/events",)
 
 
 def test_the_document_names_every_operation_with_its_role(
-    root: Path,  # noqa: F811
-    settings: Settings,  # noqa: F811
+    root: Path,
+    settings: Settings,
 ) -> None:
     async def scenario() -> None:
         token = TokenFile(settings.token_file).create("tester", Role.VIEW)
@@ -57,7 +57,7 @@ def test_the_document_names_every_operation_with_its_role(
     run(scenario())
 
 
-def test_schemathesis_finds_nothing(root: Path, settings: Settings) -> None:  # noqa: F811
+def test_schemathesis_finds_nothing(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
         token = TokenFile(settings.token_file).create("tester", Role.EDIT)
         async with listening(root, settings) as (found, port):

@@ -12,10 +12,8 @@ from reconciler.model.settings import Listen, Settings
 from reconciler.web.access.request_origins import RequestOrigins
 from reconciler.web.access.roles import Role
 from reconciler.web.access.trusted_proxy import TrustedProxies
+from tests.web.daemon import run
 from tests.web.test_access import CHANGES, HTML, site
-from tests.web.test_api import root, run, settings
-
-__all__ = ["root", "settings"]
 
 PUBLIC = "https://mail.example"
 
