@@ -41,11 +41,12 @@ def arguments(scene: Scene, *options: str) -> list[str | Path]:
     ]
 
 
-def run_once(scene: Scene) -> int:
-    """Run one session of every collector and return the exit code. The log goes to the
-    terminal."""
+def run_once(scene: Scene, *, quiet: bool = False) -> int:
+    """Run one session of every collector and return the exit code. The log goes to the terminal,
+    or nowhere."""
+    log = subprocess.DEVNULL if quiet else None
     return subprocess.run(
-        arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL
+        arguments(scene, "--once"), check=False, stdin=subprocess.DEVNULL, stderr=log
     ).returncode
 
 
@@ -80,7 +81,7 @@ def login_link(scene: Scene, address: str) -> str:
 
 
 @contextmanager
-def running(scene: Scene, address: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(scene: Scene, address: str, patience: float = 30) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon with its page at `address`, wait until it answers, and stop it at the end.
 
     Ctrl-C does not reach the daemon.
@@ -94,7 +95,7 @@ def running(scene: Scene, address: str) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
     try:
-        _await(scene, daemon)
+        _await(scene, daemon, patience)
         yield daemon
     finally:
         stop(daemon)
@@ -121,7 +122,7 @@ def _settings(scene: Scene) -> Settings:
     return Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
 
 
-def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float = 30) -> None:
+def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float) -> None:
     deadline = time.monotonic() + patience
     while not (scene.state / "control.sock").exists():
         if daemon.poll() is not None or time.monotonic() > deadline:

@@ -4,6 +4,7 @@ password is wrong, a server is away, recipients are unknown."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demo.scene import TEMPLATES, Scene, Server, letter
@@ -85,6 +86,8 @@ COLLECTORS = (
 class PictureScene(Scene):
     """The directory of the pictures' daemon."""
 
+    collectors: Sequence[Pictured] = COLLECTORS
+
     def lay_out(self, server: Server) -> None:
         """Create the directory again, and fill the server's mailboxes."""
         for name in ("collectors.d", "secrets", "state", "mail"):
@@ -93,7 +96,7 @@ class PictureScene(Scene):
         shutil.copy(server.ca_file, self.root / "ca.pem")
         self.write_secret("right", server.password)
         self.write_secret("wrong", "what it was before")
-        for one in COLLECTORS:
+        for one in self.collectors:
             messages = [letter(number, one.name) for number in range(1, one.messages + 1)]
             server.deliver(f"{one.name}@shop.example", messages)
             (self.manifests / f"{one.name}.yaml").write_text(one.manifest(server), "utf-8")

@@ -1,89 +1,38 @@
-"""The command `python -m demo.pictures [NAME...]`: takes pictures of the page, over twelve
-collectors in different states.
+"""The command `python -m demo.pictures [NAME...]`: takes pictures of the page.
 
 All of them go to `build/pictures/`, in each language and colour scheme, wide and narrow; or those
 whose names begin with a NAME. The two that the README shows go to `docs/pictures/`, with fewer
-colours.
+colours. Those of a directory that cannot be written need root.
 """
 
 from __future__ import annotations
 
-import itertools
+import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
-from playwright.sync_api import Browser, Page, StorageState, sync_playwright
+from playwright.sync_api import sync_playwright
 
-from demo import daemon
+from demo import daemon, picture_pages
 from demo.mailserver.server import SmallServer
-from demo.picture_files import with_few_colours
-from demo.picture_scene import COLLECTORS, PictureScene
+from demo.picture_camera import BUILD, Camera
+from demo.picture_corners import CrowdScene, EmptyScene, RareScene
+from demo.picture_history import spread
+from demo.picture_scene import PictureScene
+from demo.scene import Scene
+from tests.read_only import read_only
 from tests.servers.dovecot import free_ports
 
-BUILD, SHOWN = Path("build/pictures"), Path("docs/pictures")
-IN_README = {"list-en-light-1280": "list.png", "form-en-light-1280": "form.png"}
-LOCALES = {"en": "en-US", "ru": "ru-RU"}
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds to wait until every collector is in its state."""
-Prepare = Callable[[Page], None]
-
-
-def _nothing(_page: Page) -> None:
-    """Leave the page as it is."""
-
-
-def _fill_in(page: Page) -> None:
-    for name, value in {
-        "spec.title": "Returns",
-        "spec.source.host": "imap.example.org",
-        "spec.source.username": "returns@example.org",
-        "spec.recipient.forwardTo": "returns@office.example",
-    }.items():
-        page.locator(f'[name="{name}"]').fill(value)
-    page.locator('[name="password"]').fill("anything")
-    page.locator("#preview pre").wait_for()
-
-
-def _make_mistakes(page: Page) -> None:
-    page.locator('[name="spec.title"]').fill("Returns")
-    page.locator('[name="spec.collect.interval"]').fill("2s")
-    page.locator("#collector .actions button.main").click()
-    page.locator("#problems").wait_for()
-
-
-def _mistake_the_token(page: Page) -> None:
-    page.locator("#token").fill("mct_no-such-token")
-    page.locator("main form button").click()
-    page.locator("#wrong").wait_for()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A page, and what is done to it before the picture is taken."""
-
-    name: str
-    path: str
-    prepare: Prepare = _nothing
-
-
-PICTURES = (
-    Picture("list", "/"),
-    Picture("form", "/add", _fill_in),
-    Picture("form-errors", "/add", _make_mistakes),
-    Picture("collector", "/collectors/sales"),
-    Picture("parked", "/collectors/press"),
-    Picture("away", "/collectors/berlin"),
-    Picture("delete", "/collectors/orders/delete"),
-    Picture("manifests", "/manifests"),
-    Picture("service", "/service"),
-    Picture("login", "/login", _mistake_the_token),
-)
+REASON = "Disk of the mail system is being replaced"
 
 
 def main(wanted: tuple[str, ...]) -> None:
@@ -91,76 +40,112 @@ def main(wanted: tuple[str, ...]) -> None:
     program = shutil.which("chromium")
     if program is None:
         raise SystemExit("pictures: chromium is not installed: apt-get install chromium")
-    address = f"127.0.0.1:{free_ports(1)[0]}"
     with (
         tempfile.TemporaryDirectory(prefix="mailcollector-") as root,
         SmallServer() as server,
         sync_playwright() as playwright,
     ):
-        scene = PictureScene(Path(root))
-        scene.lay_out(server)
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        with daemon.running(scene, address):
-            _await_states(f"http://{address}", scene)
-            for name in _take(browser, daemon.login_link(scene, address), wanted):
-                print(name, flush=True)
+        camera = Camera(browser, wanted or ("",))
+        for show in (_every_day, _rare, _empty, _crowd, _read_only):
+            show(camera, Path(root) / show.__name__.strip("_"), server)
         browser.close()
 
 
-def _await_states(url: str, scene: PictureScene) -> None:
+def _every_day(camera: Camera, root: Path, server: SmallServer) -> None:
+    """Twelve collectors in different states; at the end their daemon dies."""
+    everything = picture_pages.EVERY_DAY + picture_pages.DEAD
+    if not camera.wants(everything):
+        return
+    scene = PictureScene(root)
+    scene.lay_out(server)
+    daemon.run_once(scene, quiet=True)
+    spread(scene.state / "ledger.sqlite3", [one.name for one in scene.collectors], "sales")
+    with _running(camera, scene) as process:
+        camera.take(picture_pages.EVERY_DAY)
+        opened = list(camera.open(picture_pages.DEAD))
+        daemon.stop(process)
+        for page, name in opened:
+            page.locator("#connection").wait_for()
+            camera.shoot(page, name)
+
+
+def _rare(camera: Camera, root: Path, server: SmallServer) -> None:
+    """Long names, a consent that is missing, and a pause."""
+    if not camera.wants(picture_pages.RARE + picture_pages.PAUSED):
+        return
+    scene = RareScene(root)
+    scene.lay_out(server)
+    with _running(camera, scene):
+        camera.take(picture_pages.RARE)
+        with _asking(scene) as client:
+            client.post("/api/v1/pause", json={"reason": REASON}).raise_for_status()
+            scene.make_deletions_due()
+            client.post("/-/reload").raise_for_status()
+        camera.take(picture_pages.PAUSED)
+
+
+def _empty(camera: Camera, root: Path, server: SmallServer) -> None:
+    """No collector, and at first no token either."""
+    if not camera.wants(picture_pages.FIRST + picture_pages.EMPTY):
+        return
+    scene = EmptyScene(root)
+    scene.lay_out(server)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with daemon.running(scene, address, PATIENCE):
+        camera.url, camera.session = f"http://{address}", None
+        camera.take(picture_pages.FIRST)
+        camera.log_in(daemon.login_link(scene, address))
+        camera.take(picture_pages.EMPTY)
+
+
+def _crowd(camera: Camera, root: Path, server: SmallServer) -> None:
+    """Ten thousand collectors."""
+    if not camera.wants(picture_pages.CROWD):
+        return
+    scene = CrowdScene(root)
+    scene.lay_out(server)
+    with _running(camera, scene):
+        camera.take(picture_pages.CROWD)
+
+
+def _read_only(camera: Camera, root: Path, server: SmallServer) -> None:
+    """A directory that cannot be written."""
+    if os.geteuid() or not camera.wants(picture_pages.READ_ONLY):
+        return
+    scene = PictureScene(root)
+    scene.lay_out(server)
+    with read_only(scene.manifests), _running(camera, scene):
+        camera.take(picture_pages.READ_ONLY)
+
+
+@contextmanager
+def _running(camera: Camera, scene: Scene) -> Iterator[Popen[bytes]]:
+    """Run the daemon, wait until every collector is in its state, and log in."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with daemon.running(scene, address, PATIENCE) as process:
+        _await_states(scene)
+        camera.log_in(daemon.login_link(scene, address))
+        yield process
+
+
+def _await_states(scene: Scene) -> None:
     """Wait until no collector waits for its first session."""
     deadline = time.monotonic() + PATIENCE
-    while True:
-        shown = daemon.collectors(scene)
-        waiting = [
-            one.metadata.name
-            for one in shown
-            for condition in one.status.conditions
-            if condition.type == "Ready" and condition.status == "Unknown"
-        ]
-        ready = httpx.get(f"{url}/readyz").is_success
-        if ready and len(shown) == len(COLLECTORS) and not waiting:
-            return
-        if time.monotonic() > deadline:
-            raise SystemExit(f"pictures: these had no session: {waiting}")
-        time.sleep(0.2)
+    with _asking(scene) as client:
+        while True:
+            states = client.get("/api/v1/summary").json()["states"]
+            if client.get("/readyz").is_success and not states.get("waiting"):
+                return
+            if time.monotonic() > deadline:
+                raise SystemExit(f"pictures: some had no session: {states}")
+            time.sleep(0.2)
 
 
-def _take(browser: Browser, link: str, wanted: tuple[str, ...]) -> Iterator[str]:
-    """Take every picture whose name begins with one of `wanted`, and yield the names."""
-    base = link.partition("/login/")[0]
-    first = browser.new_context()
-    page = first.new_page()
-    page.goto(link)
-    page.wait_for_url(f"{base}/")
-    session = first.storage_state()
-    first.close()
-    for language, scheme, width in itertools.product(LOCALES, ("light", "dark"), (1280, 390)):
-        for picture in PICTURES:
-            name = f"{picture.name}-{language}-{scheme}-{width}"
-            if name.startswith(wanted or ("",)):
-                _take_one(browser, f"{base}{picture.path}", picture, name, session)
-                yield name
-
-
-def _take_one(
-    browser: Browser, url: str, picture: Picture, name: str, session: StorageState
-) -> None:
-    language, scheme, width = name.rsplit("-", 3)[1:]
-    context = browser.new_context(
-        locale=LOCALES[language],
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": int(width), "height": 800},
-        storage_state=session if picture.name != "login" else None,
-    )
-    page = context.new_page()
-    page.goto(url)
-    picture.prepare(page)
-    taken = page.screenshot(path=BUILD / f"{name}.png", full_page=True)
-    context.close()
-    if name in IN_README:
-        SHOWN.mkdir(exist_ok=True)
-        (SHOWN / IN_README[name]).write_bytes(with_few_colours(taken))
+def _asking(scene: Scene) -> httpx.Client:
+    """Return a client of the control socket."""
+    transport = httpx.HTTPTransport(uds=str(scene.state / "control.sock"))
+    return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ from datetime import datetime
 from msgspec import Struct
 
 from reconciler.control.failure_causes import Cause
+from reconciler.model.refusal_meaning import Meaning
 from reconciler.web.access.roles import Role
 from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import gettext_noop, reason_words
 
+_LONGEST = 300
+"""Characters of a server's words that are shown."""
 _NAMES = 3
 """Collectors of a cause that are linked; the others are one link."""
 _HOSTS = {
@@ -78,23 +81,36 @@ class ShownCause(Struct, frozen=True):
     grave: bool
 
 
-def shown_cause(cause: Cause, language: Language) -> ShownCause:
-    """Return a cause as it is shown."""
+def shown_cause(cause: Cause, language: Language, wants: str = "") -> ShownCause:
+    """Return a cause as it is shown. `wants`: what its only collector lacks, `password` or
+    `consent`, where that can be given here."""
     more = cause.collectors - min(len(cause.names), _NAMES)
     return ShownCause(
         text=_matter(cause, language),
         whom=_whom(cause, language),
         to_do=_to_do(cause, language),
-        message=language.translate(cause.message)[:300],
-        advice=language.translate(cause.advice),
+        message=_message(cause, language),
+        advice=_advice(cause, language),
         since=cause.since,
         next_attempt=cause.next_attempt,
         names=cause.names[:_NAMES],
         more=_counted(language, "%(count)s more", "%(count)s more", more) if more else "",
         rest=_rest(cause),
-        button=_button(cause, language),
+        button=_button(cause, language, wants),
         grave=cause.kind != "parked",
     )
+
+
+def _message(cause: Cause, language: Language) -> str:
+    """Return the words of a server, without our advice."""
+    said = cause.message.removesuffix(cause.advice).rstrip()
+    return language.translate(said)[:_LONGEST]
+
+
+def _advice(cause: Cause, language: Language) -> str:
+    """Return the advice; "" where it says no more than what to do."""
+    is_said = cause.advice.rstrip() == Meaning.WRONG_PASSWORD.value
+    return "" if is_said else language.translate(cause.advice)
 
 
 def _matter(cause: Cause, language: Language) -> str:
@@ -148,24 +164,33 @@ def _rest(cause: Cause) -> str:
     )
 
 
-def _button(cause: Cause, language: Language) -> CauseButton | None:
+def _button(cause: Cause, language: Language, wants: str) -> CauseButton:
     texts = language.gettext
     if cause.reason == "InvalidManifest":
         return CauseButton(texts("Show the errors"), "/manifests")
     path = f"/collectors/{cause.names[0]}"
+    if wants == "consent":
+        return CauseButton(texts("Connect"), path, role=Role.EDIT.value)
+    if wants == "password" or (cause.kind == "login" and cause.collectors == 1):
+        text = texts("Enter the password")
+        return CauseButton(text, f"{path}/edit", role=Role.EDIT.value)
+    return _retry(cause, path, language) or (
+        CauseButton(texts("Show them"), _rest(cause))
+        if cause.collectors > 1
+        else CauseButton(texts("Show it"), path)
+    )
+
+
+def _retry(cause: Cause, path: str, language: Language) -> CauseButton | None:
+    """Return the button that tries again at once, where that may help."""
+    role, texts = Role.OPERATE.value, language.gettext
     match cause.kind:
         case "parked" if cause.collectors == len(cause.names):
             text = texts("Try these messages again")
-            return CauseButton(text, "/actions", True, cause.names, Role.OPERATE.value)
-        case "login" if cause.collectors == 1:
-            text = texts("Enter the password")
-            return CauseButton(text, f"{path}/edit", role=Role.EDIT.value)
+            return CauseButton(text, "/actions", True, cause.names, role)
         case "host" | "destination" | "failure":
-            text = texts("Try now")
-            return CauseButton(text, f"{path}/collect", True, (), Role.OPERATE.value)
-    if cause.collectors > 1:
-        return CauseButton(texts("Show them"), _rest(cause))
-    return CauseButton(texts("Show it"), path)
+            return CauseButton(texts("Try now"), f"{path}/collect", True, (), role)
+    return None
 
 
 def _capital(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from reconciler.web.page.page_translation import Language
 
@@ -10,6 +11,7 @@ _FIRST_SESSION = re.compile(
     r"would collect (\d+) of (\d+) messages, leave (\d+) for later, and "
     r"(?:delete (\d+) from the server|delete nothing)"
 )
+_NOT_TRIED = re.compile(r"not tried: \S+: next attempt at (\S+?): (.*)", re.DOTALL)
 _LISTED = re.compile(r"(\d+) messages in (\d+) folders")
 
 
@@ -33,6 +35,12 @@ def sentence_words(text: str, language: Language) -> str:
             else language.gettext("It would delete nothing from the server.")
         )
         return " ".join(sentences)
+    if found := _NOT_TRIED.fullmatch(text):
+        when, why = datetime.fromisoformat(found[1]), found[2]
+        return language.gettext("not tried before %(time)s: %(why)s") % {
+            "time": language.clock(when, datetime.now(UTC)),
+            "why": language.translate(why),
+        }
     if found := _LISTED.fullmatch(text):
         return language.gettext("messages: %(messages)s, folders: %(folders)s") % {
             "messages": language.number(int(found[1])),

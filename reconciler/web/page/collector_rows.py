@@ -63,7 +63,7 @@ def collector_row(
         protocol=str(source.get("protocol", "")).upper(),
         labels=[f"{key}={value}" for key, value in collector.metadata.labels.items()],
         since=since,
-        last=last.finished_at if last else None,
+        last=last.finished_at if last and last.outcome == "succeeded" else None,
         stale=is_stale(collector, now),
         next=status.next_session,
         parked=last.parked if last else 0,

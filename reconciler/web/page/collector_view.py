@@ -75,8 +75,9 @@ class CollectorView:
         context = self._live(found, language)
         if request.headers.get("x-fragment") == "live":
             return render(request, "collector_live.html", **context)
-        lines = await self._control.effective(name)
-        return render(request, "collector.html", lines=lines, wants=self._wants(name), **context)
+        lines, wants = await self._control.effective(name), self._wants(name)
+        main = _main_action(context, wants)
+        return render(request, "collector.html", lines=lines, wants=wants, main=main, **context)
 
     def _wants(self, name: str) -> str:
         """Return what the mailbox's owner can give: `password`, `consent`, or nothing."""
@@ -117,6 +118,17 @@ class CollectorView:
             "failing": found.failing[:_SHOWN],
             "failing_more": max(0, len(found.failing) - _SHOWN),
         }
+
+
+def _main_action(context: dict[str, Any], wants: str) -> str:
+    """Return the button that stands out: `enable`, `connect`, `collect`; "" where a link beside the
+    problem does."""
+    if not context["enabled"]:
+        return "enable"
+    if any(one.act for one in context["conditions"]):
+        return ""
+    is_unwell = context["state"] in {CollectorState.STALLED, CollectorState.FAILING}
+    return "connect" if wants == "consent" and is_unwell else "collect"
 
 
 def _title(spec: dict[str, Any], name: str) -> str:

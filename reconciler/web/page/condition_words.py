@@ -54,13 +54,22 @@ _DO = {
     ),
     "Disabled": gettext_noop("Enable it to collect again."),
 }
+_ACTS = {
+    "AuthenticationFailed": (gettext_noop("Enter the password"), "/collectors/{name}/edit"),
+    "LoginRefused": (gettext_noop("Enter the password"), "/collectors/{name}/edit"),
+    "SecretUnavailable": (gettext_noop("Enter the password"), "/collectors/{name}/edit"),
+    "InvalidManifest": (gettext_noop("Show the errors"), "/manifests"),
+    "Removed": (gettext_noop("Look and confirm"), "/manifests"),
+}
+"""The link that leads to where a reason can be mended."""
 _RECONCILING = {
     "Replacing": gettext_noop("The changed manifest is taken over when the session in hand is over")
 }
-_FIRST = gettext_noop("The first session with this manifest is still to come")
+_FIRST = gettext_noop("No session with this manifest has succeeded yet")
 _CONNECT = gettext_noop(
     "Press “Connect” to get the consent of the mailbox's owner, or send them a link for it."
 )
+_LOGINS = {"SecretUnavailable", "AuthenticationFailed"}
 _STALLED = gettext_noop("No mail is collected, and it does not go on by itself: %(why)s")
 _FAILING = gettext_noop("No mail is collected: %(why)s")
 _UNKNOWN = gettext_noop("It is tried again by itself.")
@@ -68,7 +77,7 @@ _UNKNOWN = gettext_noop("It is tried again by itself.")
 
 class ConditionWords(Struct, frozen=True):
     """A condition as it is shown. `message` are words of a server or of mailcollector.
-    `tone` is `good`, `warn`, `bad` or `idle`."""
+    `tone` is `good`, `warn`, `bad` or `idle`; `act` is the text of a link to `path`, or ""."""
 
     kind: str
     tone: str
@@ -77,6 +86,8 @@ class ConditionWords(Struct, frozen=True):
     to_do: str
     reason: str
     since: datetime
+    act: str = ""
+    path: str = ""
 
 
 def condition_words(collector: ShownCollector, language: Language) -> Iterator[ConditionWords]:
@@ -88,22 +99,40 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
     if ready is not None:
         yield _ready(ready, collector, language, stalled=same)
     reconciling = by_type.get("Reconciling")
-    if reconciling is not None and reconciling.status == "True":
+    is_told = ready is not None and ready.status == "False"
+    if reconciling is not None and reconciling.status == "True" and not is_told:
         text = language.gettext(_RECONCILING.get(reconciling.reason, _FIRST))
         yield _words(reconciling, "warn", text)
     if is_stalled and stalled is not None and not same:
         text = language.gettext("It does not go on by itself: %(why)s") % {
             "why": reason_words(stalled.reason, language)
         }
-        yield _words(stalled, "bad", text, _told_to(stalled.reason, collector, language))
+        yield _acting(
+            _words(stalled, "bad", text, _told_to(stalled.reason, collector, language)),
+            collector,
+            language,
+        )
 
 
 def _told_to(reason: str, collector: ShownCollector, language: Language) -> str:
     """Return what to do, where the collector logs in by consent or by a password."""
-    is_login = reason in {"SecretUnavailable", "AuthenticationFailed"}
-    if is_login and "oauth2" in collector.spec.get("source", {}):
+    if reason in _LOGINS and _has_oauth2(collector):
         return language.gettext(_CONNECT)
     return advice(reason, language)
+
+
+def _has_oauth2(collector: ShownCollector) -> bool:
+    return "oauth2" in collector.spec.get("source", {})
+
+
+def _acting(found: ConditionWords, collector: ShownCollector, language: Language) -> ConditionWords:
+    """Add the link to where it can be mended, if there is one."""
+    if found.reason not in _ACTS or (found.reason in _LOGINS and _has_oauth2(collector)):
+        return found
+    text, path = _ACTS[found.reason]
+    return replace(
+        found, act=language.gettext(text), path=path.format(name=collector.metadata.name)
+    )
 
 
 def advice(reason: str, language: Language) -> str:
@@ -127,7 +156,8 @@ def _ready(
         return _words(found, "idle", text, advice("Disabled", language))
     sentence = _STALLED if stalled else _FAILING
     text = language.gettext(sentence) % {"why": reason_words(found.reason, language)}
-    return _words(found, "bad", text, _told_to(found.reason, collector, language))
+    told = _words(found, "bad", text, _told_to(found.reason, collector, language))
+    return _acting(told, collector, language)
 
 
 def _words(found: Condition, tone: str, text: str, to_do: str = "") -> ConditionWords:

@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from reconciler.control.collector_query import Query
 from reconciler.control.control_service import ControlService
-from reconciler.control.failure_causes import PARKED, STALE
+from reconciler.control.failure_causes import PARKED, STALE, Cause
 from reconciler.control.service_overview import Overview
 from reconciler.model.collector_state import CollectorState
+from reconciler.model.errors import CollectorError
 from reconciler.model.status import ShownCollector
 from reconciler.web.api.collector_resources import read_query
 from reconciler.web.page.cause_words import shown_cause
@@ -24,7 +25,7 @@ from reconciler.web.page.list_address import list_address
 from reconciler.web.page.page_rendering import language_of, render
 from reconciler.web.page.page_routes import PageRoute
 from reconciler.web.page.page_translation import Language
-from reconciler.web.page.reason_words import gettext_noop, reason_words, state_words
+from reconciler.web.page.reason_words import BY_URGENCY, gettext_noop, reason_words, state_words
 from reconciler.web.page.sparkline import sparkline
 
 _FRAGMENTS = {"list": "list_table.html", "attention": "attention.html"}
@@ -41,6 +42,7 @@ _COLUMNS = (
 )
 
 
+_SECRETS = {"SecretUnavailable", "AuthenticationFailed"}
 _CONCERNS = {STALE: gettext_noop("stale"), PARKED: gettext_noop("parked")}
 _NO_FILTER = {"state": "", "reason": "", "destination": "", "after": ""}
 
@@ -109,16 +111,27 @@ class ListView:
             "labels": _most(overview.labels),
             "hosts": _most(overview.hosts),
             "back": list_address(query),
+            "directory": str(self._control.manifests.directory),
         }
 
     async def _attention(self, language: Language) -> dict[str, Any]:
         overview = await self._control.overview()
         return {
-            "causes": [shown_cause(one, language) for one in overview.causes],
+            "causes": [shown_cause(one, language, self._wants(one)) for one in overview.causes],
             "vanished": self._control.vanished,
             "paused": self._control.paused,
             "trouble": self._control.trouble,
         }
+
+    def _wants(self, cause: Cause) -> str:
+        """Return what the only collector of a cause lacks, and can be given here: `password`,
+        `consent`, or nothing."""
+        if cause.collectors != 1 or cause.reason not in _SECRETS:
+            return ""
+        try:
+            return self._control.access.wants(cause.names[0]) if self._control.access else ""
+        except CollectorError:
+            return ""
 
     async def _rows(
         self, found: Iterable[ShownCollector], language: Language
@@ -149,14 +162,16 @@ def _filters(
     total = None if query.reason or query.destination else sum(counts.values())
     path = list_address(query, **_NO_FILTER)
     yield StateFilter("", language.gettext("all"), total, path, is_whole)
-    for state in CollectorState:
+    concerns = list(_concerns(query, sum(counts.values()), overview, language))
+    for state in BY_URGENCY:
+        if state is CollectorState.PAUSED:
+            yield from concerns
         chosen = query.states == {state}
         if counts.get(state) or chosen:
             path = list_address(query, state=state.value, after="")
             yield StateFilter(
                 state.value, state_words(state, language), counts.get(state, 0), path, chosen
             )
-    yield from _concerns(query, sum(counts.values()), overview, language)
 
 
 def _concerns(

@@ -19,6 +19,15 @@ _STATES = {
     CollectorState.WAITING: gettext_noop("waiting"),
     CollectorState.READY: gettext_noop("ready"),
 }
+BY_URGENCY = (
+    CollectorState.STALLED,
+    CollectorState.FAILING,
+    CollectorState.PAUSED,
+    CollectorState.WAITING,
+    CollectorState.READY,
+    CollectorState.DISABLED,
+)
+"""States in the order in which people want to know of them."""
 _REASONS = {
     "AuthenticationFailed": gettext_noop("the server refuses the login"),
     "LoginRefused": gettext_noop("the server refuses the login"),

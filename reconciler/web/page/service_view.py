@@ -9,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from reconciler.control.control_service import ControlService
-from reconciler.model.collector_state import CollectorState
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.page.page_notices import with_notice
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
-from reconciler.web.page.reason_words import state_words
+from reconciler.web.page.reason_words import BY_URGENCY, state_words
 
 PATH = "/service"
 
@@ -50,7 +49,7 @@ class ServiceView:
             total=overview.total,
             states=[
                 (state.value, state_words(state, language), overview.states[state])
-                for state in CollectorState
+                for state in BY_URGENCY
                 if overview.states.get(state)
             ],
             sessions=control.sessions_now(),

@@ -72,6 +72,8 @@ def duration(session: ShownSession) -> float:
 
 def seconds_words(seconds: float, language: Language) -> str:
     """Return a short duration: 0.3 s, 12 s, 4 min."""
+    if 0 < seconds < 0.05:
+        return f"<{language.number(0.1)}\N{NO-BREAK SPACE}{language.gettext('s')}"
     if seconds >= 120:
         return f"{language.number(round(seconds / 60))}\N{NO-BREAK SPACE}{language.gettext('min')}"
     rounded = round(seconds, 1) if seconds < 10 else round(seconds)

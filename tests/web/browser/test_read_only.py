@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
+from tests.read_only import read_only
 from tests.web.browser.stage import Stage
 
 
@@ -32,14 +29,3 @@ def test_of_a_directory_that_cannot_be_written_it_shows_what_to_commit(
         expect(page.get_by_role("main")).to_contain_text("cannot be written here")
         expect(page.get_by_role("button", name="Delete")).to_have_count(0)
     assert path.read_text() == before
-
-
-@contextmanager
-def read_only(directory: Path) -> Iterator[None]:
-    """Mount it over itself, read-only, as a ConfigMap is. Needs root."""
-    subprocess.run(["mount", "--bind", directory, directory], check=True)
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
-        yield
-    finally:
-        subprocess.run(["umount", directory], check=True)
