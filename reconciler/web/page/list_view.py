@@ -129,7 +129,9 @@ class ListView:
         if cause.collectors != 1 or cause.reason not in _SECRETS:
             return ""
         try:
-            return self._control.access.wants(cause.names[0]) if self._control.access else ""
+            return (
+                self._control.access.access_method(cause.names[0]) if self._control.access else ""
+            )
         except CollectorError:
             return ""
 
