@@ -454,6 +454,10 @@ class ControlService:
         """Confirm that this collector is removed, whatever vanished with it."""
         await self._controller.confirm_removed(name)
 
+    async def confirm_rerouting(self, reason: str) -> None:
+        """Confirm the change of the default Destination that is held for this reason."""
+        await self._controller.confirm_rerouting(reason)
+
     def _known(self, name: str) -> ShownCollector:
         found = self._board.collector(name)
         if found is None:

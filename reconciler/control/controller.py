@@ -63,6 +63,8 @@ class Controller:
         the directory is unchanged."""
         self._decision: Decision | None = None
         self._removed: set[str] = set()
+        self._rerouting = ""
+        """The held change of the default Destination that was confirmed, as its reason says."""
         self._diagnostics_log = DiagnosticsLog()
         self._where: object = None
         self._moved: Callable[[frozenset[Path]], None] = lambda _: None
@@ -135,6 +137,13 @@ class Controller:
     async def confirm_removed(self, *names: str) -> None:
         """Confirm the removal of these collectors, and act on it."""
         self._removed.update(names)
+        self._unsettled = True
+        await self.turn()
+
+    async def confirm_rerouting(self, reason: str) -> None:
+        """Confirm the change of the default Destination that is held for this reason, and act on
+        it."""
+        self._rerouting = reason
         self._unsettled = True
         await self.turn()
 
@@ -218,9 +227,11 @@ class Controller:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
+            observation = observation.confirming(self._rerouting)
             decision = await self._threads.run(
                 self._recorder.decide, observation, now, removed, before, self._loops.names()
             )
+            self._rerouting = ""
             self._removed -= removed
             self._unsettled = False
             self._take(decision.recalled)

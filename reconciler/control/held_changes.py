@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from msgspec import Struct
 
-from reconciler.planning.desired_state import Desired, DesiredCollector
+from reconciler.planning.desired_state import RENAMING, Desired, DesiredCollector
 from reconciler.planning.observed_manifests import ObservedManifests
 from reconciler.planning.reconcile_plan import Hold, Keep, Plan, Step
+from reconciler.planning.version_choice import DIRECTORY_VANISHED, HELD
 
 _UNREMARKABLE = frozenset({"unchanged", "disabled"})
 
 
+class HeldKind(StrEnum):
+    """Why a change is held, and so what ends that."""
+
+    REMOVED = "removed"
+    """It is declared no longer, with many others. Somebody has to confirm it."""
+    VANISHED = "vanished"
+    """The directory is not there. It has to come back."""
+    REROUTED = "rerouted"
+    """Its mail would go to another default Destination. Somebody has to confirm it."""
+    RENAMING = "renaming"
+    """It begins by itself, when the last session under its old name is over."""
+    INVALID = "invalid"
+    """No version of its manifest can run. It has to be corrected."""
+
+
 class HeldCollector(Struct, frozen=True):
-    """A collector whose change is held. `removed`: it is declared no longer, and runs on until that
-    is confirmed."""
+    """A collector whose change is held."""
 
     name: str
     reason: str
-    removed: bool
+    kind: HeldKind
+
+    @property
+    def removed(self) -> bool:
+        """Whether it runs on until somebody confirms that it is gone."""
+        return self.kind is HeldKind.REMOVED
 
 
 def held_collectors(
@@ -29,9 +50,7 @@ def held_collectors(
     there = {one.name for one in observed.declarations if one.kind == "MailCollector"}
     there |= {one.name for one in observed.broken if one.kind == "MailCollector"}
     return [
-        HeldCollector(
-            step.name, step.reason, step.name not in there and _is_held(desired, step.name)
-        )
+        HeldCollector(step.name, step.reason, _kind(desired, step.name, step.name in there))
         for step in plan.steps
         if isinstance(step, Hold)
     ]
@@ -42,9 +61,13 @@ def notable_steps(plan: Plan) -> Plan:
     return Plan(tuple(step for step in plan.steps if _is_remarkable(step)))
 
 
-def _is_held(desired: Desired, name: str) -> bool:
+def _kind(desired: Desired, name: str, is_declared: bool) -> HeldKind:
     found = desired.collectors.get(name)
-    return isinstance(found, DesiredCollector) and found.held
+    reason = found.problem.reason if isinstance(found, DesiredCollector) and found.problem else ""
+    if reason == HELD:
+        return HeldKind.REROUTED if is_declared else HeldKind.REMOVED
+    kinds = {DIRECTORY_VANISHED: HeldKind.VANISHED, RENAMING: HeldKind.RENAMING}
+    return kinds.get(reason, HeldKind.INVALID)
 
 
 def _is_remarkable(step: Step) -> bool:

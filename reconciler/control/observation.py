@@ -54,6 +54,13 @@ class Observation(Struct, frozen=True):
     changed: bool
     pause: float = float("inf")
 
+    def confirming(self, rerouting: str) -> Observation:
+        """Return the same, with the held change of the default Destination confirmed that has this
+        reason; "" for none."""
+        if not rerouting:
+            return self
+        return replace(self, observed=replace(self.observed, confirmed_rerouting=rerouting))
+
 
 _Record = FileRecord[DeclaredFile]
 

@@ -78,6 +78,8 @@ class ObservedManifests(Struct, frozen=True):
     """All collectors may vanish at once."""
     reroute_confirmed: bool = False
     """Mail may go to another default Destination than before."""
+    confirmed_rerouting: str = ""
+    """The reason of the one such change that somebody confirmed; "" for none."""
     leaving: frozenset[Key] = frozenset()
     """Manifests that were there a moment ago, and are perhaps only being replaced."""
     removed: frozenset[str] = frozenset()

@@ -53,6 +53,8 @@ def find_rerouting(
     if len(concerned) < 2:
         return None
     problem = CollectorProblem(HELD, _sentence(len(concerned), old, new))
+    if problem.message == observed.confirmed_rerouting:
+        return None
     return HeldRerouting(frozenset(one.key for one in nameless), before, problem)
 
 

@@ -83,8 +83,12 @@ async def answer_http_error(_request: Request, error: Exception) -> Response:
 async def answer_collector_error(_request: Request, error: Exception) -> Response:
     """Answer for an expected error."""
     assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
-    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-    return problem(status, error.reason, str(error), None, **_more(error))
+    return problem(status_of(error), error.reason, str(error), None, **_more(error))
+
+
+def status_of(error: CollectorError) -> int:
+    """Return the status of an answer with this error."""
+    return next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
 
 
 def _more(error: CollectorError) -> dict[str, Any]:

@@ -91,6 +91,25 @@ async def test_a_default_that_reroutes_many_is_held_across_a_restart(root: Path)
     assert goes_to(last) == goes_to(again)
 
 
+@in_a_loop
+async def test_a_held_change_is_confirmed_by_its_reason(root: Path) -> None:
+    world = World(root)
+    await world.turn()
+    save(root, "old", destination("old", "/mail/old", default=False))
+    save(root, "new", destination("new", "/mail/new"))
+    await world.turn()
+    reason = next(step.reason for step in world.controller.plan.steps if step.name == "a")
+    await world.controller.confirm_rerouting("another change")
+    assert held(world.controller.plan) == {"a", "b"}
+    await world.controller.confirm_rerouting(reason)
+    after = {"a": "/mail/new", "b": "/mail/new", "named": "/mail/old"}
+    assert goes_to(world) == after
+    save(root, "new", destination("new", "/mail/newer"))  # another one is held again
+    await world.turn()
+    assert held(world.controller.plan) == {"a", "b"}
+    assert goes_to(world) == after
+
+
 @pytest.mark.parametrize("change", ["path", "kind"])
 def test_the_default_s_own_place_counts_as_well(root: Path, change: str) -> None:
     @in_a_loop

@@ -13,7 +13,6 @@ _ELSEWHERE = (
     "cli",
     "web/api",
     "web/metrics",
-    "web/page",
     "app/adapters.py",
     "app/process_setup.py",
     "app/run_command.py",
@@ -65,7 +64,9 @@ _NOT_SHOWN = {
     "mailcollector policy",
     "tab character",
     "text/html; charset=utf-8",
+    "the schema has no MailCollector",
     "the statement takes its values in another order",
+    "there is always a next number",
     "would collect {0} of {1} messages, leave {2} for later, and {3}",
     "{0} and {1}",
     "{0} collector {1}",
@@ -77,15 +78,20 @@ _LOGGING = {"log", "logger", "re"}
 
 @functools.cache
 def templates() -> set[str]:
-    """Return the texts with two words or more, without doc strings and what is logged.
+    """Return the texts with two words or more, without doc strings and what is logged. Of the page
+    itself: its errors, without those that gettext translates.
 
     The values of an f-string are `{0}`, `{1}` and so on.
     """
     found: set[str] = set()
     for path in sorted(PACKAGE.rglob("*.py")):
-        if not str(path.relative_to(PACKAGE)).startswith(_ELSEWHERE):
-            tree = ast.parse(path.read_text())
-            found |= {text for text in _texts(tree, _docstrings(tree)) if _is_sentence(text)}
+        name, tree = str(path.relative_to(PACKAGE)), ast.parse(path.read_text())
+        if name.startswith("web/page"):
+            parts: list[ast.AST] = [one for one in ast.walk(tree) if isinstance(one, ast.Raise)]
+        else:
+            parts = [] if name.startswith(_ELSEWHERE) else [tree]
+        apart = _docstrings(tree)
+        found |= {text for part in parts for text in _texts(part, apart) if _is_sentence(text)}
     return found - _NOT_SHOWN
 
 
@@ -102,7 +108,7 @@ def _docstrings(tree: ast.AST) -> set[int]:
 
 
 def _texts(node: ast.AST, apart: set[int]) -> Iterator[str]:
-    if id(node) in apart or _is_logging(node):
+    if id(node) in apart or _is_apart(node):
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield _numbered(node.value)
@@ -133,11 +139,11 @@ def _template(node: ast.JoinedStr) -> str:
     return text
 
 
-def _is_logging(node: ast.AST) -> bool:
-    """Return whether this is a call of the log or of a regular expression's compiler."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in _LOGGING
-    )
+def _is_apart(node: ast.AST) -> bool:
+    """Return whether this is a call of the log, of gettext or of a regular expression's
+    compiler."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    called = node.func
+    is_log = isinstance(called.value, ast.Name) and called.value.id in _LOGGING
+    return is_log or called.attr == "gettext"

@@ -49,6 +49,10 @@ _DO = {
         "Free the disk of the state directory, or repair its database."
     ),
     "InternalError": gettext_noop("Please report it; the service's log says more."),
+    "DirectoryVanished": gettext_noop("Bring the directory of manifests back."),
+    "Held": gettext_noop("Look at the page of the manifests, and confirm the change there."),
+    "ManifestUnreadable": gettext_noop("Let the service read the file."),
+    "Renaming": gettext_noop("Nothing: it starts when the session under its old name is over."),
     "Removed": gettext_noop(
         "Confirm on the page of the manifests that it is removed, or restore it."
     ),

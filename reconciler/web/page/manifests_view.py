@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from reconciler.control.control_service import ControlService
+from reconciler.control.held_changes import HeldKind
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_notices import with_notice
@@ -16,6 +17,8 @@ from reconciler.web.page.page_rendering import HEADERS, render
 from reconciler.web.page.page_routes import PageRoute, form_of
 
 PATH = "/manifests"
+_TOGETHER = frozenset({HeldKind.REMOVED, HeldKind.VANISHED, HeldKind.REROUTED})
+"""Kinds of held changes that are shown together, as all have the same reason."""
 _DIAGNOSTICS = 200
 _STEPS = 100
 
@@ -31,6 +34,7 @@ class ManifestsView:
             PageRoute("GET", PATH, self.show),
             PageRoute("POST", f"{PATH}/reload", self.reload, Role.OPERATE),
             PageRoute("POST", f"{PATH}/confirm", self.confirm, Role.EDIT),
+            PageRoute("POST", f"{PATH}/reroute", self.reroute, Role.EDIT),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -51,8 +55,10 @@ class ManifestsView:
             changed=[
                 step for step in last["steps"] if step["step"] in {"Start", "Replace", "Stop"}
             ][:_STEPS],
-            held=[one for one in held if not one.removed],
-            removed=[one for one in held if one.removed],
+            held=[one for one in held if one.kind not in _TOGETHER],
+            removed=[one for one in held if one.kind is HeldKind.REMOVED],
+            vanished=[one for one in held if one.kind is HeldKind.VANISHED],
+            rerouted=[one for one in held if one.kind is HeldKind.REROUTED],
         )
 
     async def reload(self, _request: Request) -> Response:
@@ -68,3 +74,13 @@ class ManifestsView:
         for name in held:
             await self._control.confirm_removed(name)
         return RedirectResponse(with_notice(PATH, "delete", len(held)), 303, HEADERS)
+
+    async def reroute(self, request: Request) -> Response:
+        """Confirm the held change of the default Destination, if it is still the one that was
+        shown."""
+        reason = str(form_of(request).get("reason", ""))
+        held = [one for one in self._control.held() if one.kind is HeldKind.REROUTED]
+        if reason not in {one.reason for one in held}:
+            raise HTTPException(409, "this change of the default Destination is not held any more")
+        await self._control.confirm_rerouting(reason)
+        return RedirectResponse(with_notice(PATH, "reroute", len(held)), 303, HEADERS)

@@ -84,6 +84,14 @@ def _nothing(language: Language, _count: int) -> str:
     return language.gettext("Select collectors first.")
 
 
+def _rerouted(language: Language, count: int) -> str:
+    return language.ngettext(
+        "The mail of %(count)s collector goes to the new Destination now.",
+        "The mail of %(count)s collectors goes to the new Destination now.",
+        count,
+    )
+
+
 _SENTENCES: Mapping[str, Sentence] = {
     "collect": _collecting,
     "enable": _enabled,
@@ -93,6 +101,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "unpark": _unparked,
     "save": _saved,
     "reload": _reloaded,
+    "reroute": _rerouted,
     "pause": _paused,
     "resume": _resumed,
     "nothing": _nothing,

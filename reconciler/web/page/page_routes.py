@@ -17,7 +17,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.web.access.access_guard import is_api, wants_page
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.page.page_rendering import language_of, render
-from reconciler.web.problem_details import ERROR_HANDLERS, log_defect
+from reconciler.web.problem_details import ERROR_HANDLERS, log_defect, status_of
 
 Handle = Callable[[Request], Awaitable[Response]]
 _FIELDS = 12_000
@@ -78,7 +78,7 @@ async def _show_http_error(request: Request, error: Exception) -> Response:
 
 async def _show_collector_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CollectorError)  # noqa: S101  # what the handler is registered for
-    return await _shown(request, error, 404 if error.reason == "NotFound" else 409, str(error))
+    return await _shown(request, error, status_of(error), str(error))
 
 
 async def _show_defect(request: Request, error: Exception) -> Response:
