@@ -28,6 +28,8 @@ from reconciler.collect.selection import Attempt
 from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 
+_DIGEST = "sha256:"
+"""The beginning of a key that is a digest of the content."""
 Place = tuple[Folder, str]
 """A message as it is listed now: its folder and its key."""
 
@@ -83,7 +85,7 @@ class ContentKeys(Struct):
         """Return the attempt with its true key, and the content again. Equal messages are told
         apart by counting."""
         content = spool(incoming)
-        key = f"sha256:{incoming.fingerprint.content}"
+        key = f"{_DIGEST}{incoming.fingerprint.content}"
         self.keys[attempt.listed.key] = key
         count = self._seen[key]
         self._seen[key] += 1
@@ -96,5 +98,5 @@ class ContentKeys(Struct):
             return Entry(key, MessageState.COLLECTED, count - 1) if count else entry
         if count <= entry.occurrence and not entry.deleted:
             # collected, and its deletion failed: the session only deletes it
-            return replace(entry, deleted=True)
+            return replace(entry, deleted=True, content=key.removeprefix(_DIGEST))
         return replace(entry, occurrence=max(entry.occurrence, count - 1), deleted=False)

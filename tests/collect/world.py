@@ -367,6 +367,18 @@ class Row:
     print: Fingerprint | None
 
 
+def _loaded(entry: Entry) -> Entry:
+    """What the ledger loads of a record (`outcomes.Entry`)."""
+    collected = entry.state is MessageState.COLLECTED
+    return replace(
+        entry,
+        delivered=frozenset() if collected else entry.delivered,
+        content=entry.content if entry.deleted or not collected else "",
+        header=entry.header if entry.state is MessageState.LISTED else "",
+        at=entry.at if entry.state is MessageState.PAUSED or entry.wait is not None else None,
+    )
+
+
 @dataclass
 class MemoryLedger:
     """`rows` by folder, key and occurrence."""
@@ -406,7 +418,9 @@ class MemoryLedger:
         ordered = sorted(
             (key, occurrence) for where, key, occurrence in self.rows if where == folder
         )
-        return {key: self.rows[folder, key, occurrence].entry for key, occurrence in ordered}
+        return {
+            key: _loaded(self.rows[folder, key, occurrence].entry) for key, occurrence in ordered
+        }
 
     def record(
         self, collector: str, folder: Folder, records: Sequence[Record], now: datetime

@@ -88,9 +88,23 @@ def test_what_a_server_says_before_it_closes_is_told() -> None:
         source.abort()
 
 
+@pytest.mark.parametrize("capabilities", [CAPABILITIES, (b"USER", b"UIDL")])
+def test_one_message_without_a_size_keeps_no_other_away(capabilities: tuple[bytes, ...]) -> None:
+    refused = b"-ERR cannot stat message 2\r\n"
+    listing = listed({b"LIST": refused, b"STAT": refused}, capabilities)
+    assert [(each.key, each.size) for each in listing.messages] == [
+        (f"uid{number}", None) for number in range(1, len(MESSAGES) + 1)
+    ]
+    assert any("sizes of messages" in note for note in listing.notes)
+
+
 def test_a_refused_list_ends_the_session() -> None:
-    with pytest.raises(ProtocolViolation, match="LIST refused: no"):
-        listed({b"LIST": b"-ERR no\r\n", b"STAT": b"+OK 3 12\r\n"})
+    bent: dict[bytes, Reply] = {b"LIST": b"-ERR no\r\n", b"STAT": b"+OK 3 12\r\n"}
+    for uidls in (multiline(), b"-ERR no\r\n"):
+        with pytest.raises(ProtocolViolation, match="LIST refused: no"):
+            listed(bent | {b"UIDL": uidls})
+    with pytest.raises(SourceUnavailable):
+        listed({b"LIST": b"-ERR [SYS/TEMP] later\r\n"})
 
 
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, (b"USER", b"UIDL"), None])

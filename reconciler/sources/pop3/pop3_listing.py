@@ -83,7 +83,7 @@ class MaildropLister:
         identified, digest = dialogue.lines(uidls.take)
         self.capabilities = offered or self.capabilities
         if not listed.ok and (_says_why(dialogue, listed, "LIST") or not _is_empty(dialogue)):
-            raise self._refused(dialogue, listed, "LIST")
+            return self._unsized(dialogue, listed, sizes, uidls)
         if identified.ok:
             found = merged(sizes, uidls)
             self.account_state = "" if found.notes else digest
@@ -122,13 +122,26 @@ class MaildropLister:
             identified, _ = dialogue.lines(uidls.take)
             if not identified.ok:
                 raise self._refused(dialogue, identified, "UIDL")
-            sizes.number_only(uidls.numbers)
-            notes.append(
-                "the server fails when it is asked for the sizes of messages: they are fetched "
-                "without"
-            )
+            return self._without_sizes(sizes, uidls)
         found = merged(sizes, uidls)
         return Maildrop(found.messages, found.numbers, found.keys_stable, (*notes, *found.notes))
+
+    def _unsized(
+        self, dialogue: Pop3Dialogue, listed: Pop3Reply, sizes: SizeColumn, uidls: UidlColumn
+    ) -> Maildrop:
+        """List by UIDL alone after a refused LIST: it may be one message that has no size."""
+        if not len(uidls) or _says_why(dialogue, listed, "LIST"):
+            raise self._refused(dialogue, listed, "LIST")
+        return self._without_sizes(sizes, uidls)
+
+    def _without_sizes(self, sizes: SizeColumn, uidls: UidlColumn) -> Maildrop:
+        sizes.number_only(uidls.numbers)
+        found = merged(sizes, uidls)
+        self.account_state = ""
+        note = (
+            "the server fails when it is asked for the sizes of messages: they are fetched without"
+        )
+        return Maildrop(found.messages, found.numbers, found.keys_stable, (note, *found.notes))
 
     def _identify(self, dialogue: Pop3Dialogue, sizes: SizeColumn, uidls: UidlColumn) -> int:
         """Ask for the UIDL of each message.
