@@ -178,10 +178,7 @@ class MessageBatches(Generic[S]):
     def _must_wait(self, previous: Entry) -> bool:
         """Return whether the message is parked or paused, which `selection` cannot know of a server
         without UIDL."""
-        if previous.state is MessageState.PARKED:
-            return True
-        paused = previous.state is MessageState.PAUSED or previous.wait is not None
-        return paused and not self._context.is_due(previous)
+        return previous.state is MessageState.PARKED or not self._context.is_due(previous)
 
     def _delivery_id(self, folder: Folder, attempt: Attempt) -> DeliveryId:
         """Return the id under which the delivery began, also where the message has another key

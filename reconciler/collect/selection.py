@@ -104,7 +104,7 @@ class Selection(Struct, frozen=True):
     skipped: Counter[str]
     parked: int
     left: int
-    paused: int = 0
+    paused: int
     """Of those parked, how many are so for a while only."""
 
     @property
@@ -297,20 +297,12 @@ def _reused(listing: Listing, entry: Entry) -> bool:
 def _suspects_to_half(new: list[Attempt], limit: int) -> list[Attempt]:
     """Put suspects beyond half of the limit last, where there are others: other mail must not wait
     behind them."""
-    if not limit or len(new) <= limit:
-        return new
     suspects = _split_suspects(new)[1]
     late = {attempt.listed.key for attempt in suspects[max(1, limit // 2) :]}
-    if not late:
-        return new
-    return [
-        attempt for part in (False, True) for attempt in new if (attempt.listed.key in late) is part
-    ]
+    return sorted(new, key=lambda attempt: attempt.listed.key in late)
 
 
 def _split_suspects(attempts: list[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
     """Return the ordinary attempts, and the suspects."""
     suspects = [attempt for attempt in attempts if is_suspect(attempt.previous)]
-    if not suspects:
-        return attempts, suspects
     return [attempt for attempt in attempts if not is_suspect(attempt.previous)], suspects

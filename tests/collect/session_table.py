@@ -138,7 +138,7 @@ def _delivered(world: World) -> str:
 
 
 def _known(world: World) -> Iterator[str]:
-    """Yield what the ledger knows of the messages, those of the same state in one line."""
+    """Yield what the ledger knows of the messages and their sizes, those of a state in one line."""
     alike: dict[str, list[str]] = {}
     for (folder, key, occurrence), row in world.ledger.rows.items():
         entry = row.entry
@@ -149,7 +149,7 @@ def _known(world: World) -> Iterator[str]:
         said += f", wait {entry.wait}" if entry.wait is not None else ""
         said += f" ({entry.reason})" if entry.reason else ""
         short = key.removeprefix("sha256:")[:4] if key.startswith("sha256:") else key
-        alike.setdefault(said, []).append(short + "'" * occurrence)
+        alike.setdefault(said, []).append(short + "'" * occurrence + f"({row.size})")
     for said, keys in sorted(alike.items()):
         yield f"{said}: {' '.join(sorted(keys))}"
 
@@ -249,6 +249,37 @@ def _digest(others: Prepare) -> Prepare:
     return prepare
 
 
+def _dozens(*, new: bool) -> Prepare:
+    """The server has two dozen messages, of which every second one ends the connection: those that
+    were there from the beginning, or those that come later."""
+
+    def prepare(world: World, number: int) -> None:
+        server = world.server
+        if number == 0 and not new:
+            server.messages |= texts(range(7, 25))
+        elif number == 1 and new:
+            server.messages |= texts(range(7, 31))
+        if number <= 1:
+            server.breaking = {key for key in server.messages if int(key.lstrip("#")) % 2}
+            server.breaking -= {"1"} if new and number == 0 else set()
+
+    return prepare
+
+
+def _new_ones_break(world: World, number: int) -> None:
+    if number == 1:
+        new = texts(range(7, 21))
+        world.server.messages |= new
+        world.server.breaking = {*new}
+
+
+def _both(one: Prepare, other: Prepare) -> Prepare:
+    def prepare(world: World, number: int) -> Fate | Helm | None:
+        return one(world, number) or other(world, number)
+
+    return prepare
+
+
 def _told_to_stop(world: World, number: int) -> Helm | None:
     return Helm(stop_after=2 * number) if number < _SESSIONS - 1 else None
 
@@ -331,6 +362,9 @@ SITUATIONS: dict[str, Prepare] = {
     "one ends the connection, one is refused": _server(breaking={"5"}, refuse={"2"}),
     "one ends the connection, renumbered": _renumbered(_server(breaking={"102"})),
     "one ends the connection, two folders": _archive(_server(breaking={"2"})),
+    "every second one of many ends the connection": _dozens(new=False),
+    "every second one of many new ones ends the connection": _dozens(new=True),
+    "none but the new ones end the connection": _new_ones_break,
     "nothing after three": _server(until=3),
     "not listed": _befalls(0, 2, only=("list",), error=broken),
     "the list breaks the protocol": _befalls(0, only=("list",), error=_violated),
@@ -339,6 +373,9 @@ SITUATIONS: dict[str, Prepare] = {
     "cut in three messages": _befalls(0, only=("half a message",), most=3, error=broken),
     "cut in every message": _befalls(0, 1, 2, only=("half a message",), most=99, error=broken),
     "cut in a message, two folders": _archive(_befalls(0, only=("half a message",), error=broken)),
+    "cut in a message that is not suspected": _both(
+        _server(behind=True), _befalls(0, 1, only=("half a message",), error=broken)
+    ),
     "the protocol is broken in a message": _befalls(
         0, 1, only=("half a message",), error=_violated
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,88 @@ def test_a_uidl_that_returns_after_its_deletion_is_looked_into_and_a_uid_is_not(
     imap = select([beside(listing(1, IMAP), entries)], deletes=True, limit=0, max_size=10_000)
     assert [attempt.occurrence for attempt in pop3.folders[0].attempts] == [1]
     assert [message.key for message in imap.folders[0].delete] == ["1"]
+
+
+def entry(state: MessageState, **more: Any) -> Entry:
+    return Entry("1", state, **more)
+
+
+BIG, SMALL, UNKNOWN = 10_001, 10_000, None
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+@pytest.mark.parametrize(
+    ("size", "known", "counted", "counted_where_deleted"),
+    [
+        (SMALL, None, "attempt", ""),
+        (UNKNOWN, None, "attempt", ""),
+        (BIG, None, "too-large", ""),
+        (BIG, entry(MessageState.FAILED, attempts=1), "too-large", ""),
+        (BIG, entry(MessageState.PARKED), "parked", ""),
+        (SMALL, entry(MessageState.FAILED, attempts=1), "attempt", ""),
+        (SMALL, entry(MessageState.UNFETCHED, attempts=1), "suspect", ""),
+        (SMALL, entry(MessageState.SUSPECT), "suspect", ""),
+        (SMALL, entry(MessageState.LISTED), "attempt", ""),
+        (SMALL, entry(MessageState.BEGUN), "attempt", ""),
+        (SMALL, entry(MessageState.PAUSED, attempts=5), "paused", ""),
+        (SMALL, entry(MessageState.FAILED, attempts=1, wait=9.0), "paused", ""),
+        (BIG, entry(MessageState.PAUSED, attempts=5), "paused", ""),
+        (BIG, entry(MessageState.COLLECTED), "collected-before", "collected-before, deleted"),
+        (BIG, entry(MessageState.COLLECTED, reason="doubt"), "collected-before", ""),
+        (SMALL, entry(MessageState.COLLECTED, attempts=3, wait=9.0), "collected-before", "deleted"),
+        (SMALL, entry(MessageState.PRESUMED), "collected-before", "attempt"),
+        (UNKNOWN, entry(MessageState.PRESUMED), "collected-before", "attempt"),
+        (BIG, entry(MessageState.PRESUMED), "collected-before", "too-large"),
+        (SMALL, entry(MessageState.PRESUMED, reason="doubt"), "collected-before", ""),
+        (BIG, entry(MessageState.PRESUMED, reason="doubt"), "collected-before", ""),
+    ],
+)
+def test_how_a_message_counts(
+    size: int | None, known: Entry | None, counted: str, counted_where_deleted: str, deletes: bool
+) -> None:
+    messages = Listing(Folder(IMAP, "INBOX", 1), (Listed("1", size),))
+    entries = {} if known is None else {"1": known}
+    chosen = select([beside(messages, entries)], deletes=deletes, limit=0, max_size=10_000)
+    (work,) = chosen.folders
+    expected = counted_where_deleted or counted if deletes else counted
+    if expected == "deleted":
+        expected = "collected-before, deleted"
+    assert expected == ", ".join(
+        name
+        for name, count in {
+            "attempt": len(work.attempts),
+            "suspect": len(work.suspects),
+            "collected-before": chosen.skipped["collected-before"],
+            "too-large": chosen.skipped["too-large"],
+            "paused": chosen.paused,
+            "parked": chosen.parked - chosen.paused,
+            "left": chosen.left,
+            "deleted": len(work.delete),
+        }.items()
+        if count
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "attempted", "suspected"),
+    [
+        (1, [], ["1"]),
+        (2, ["6"], ["1"]),
+        (4, ["6", "7"], ["1", "2"]),
+        (6, ["6", "7", "8"], ["1", "2", "3"]),
+        (7, ["6", "7", "8"], ["1", "2", "3", "4"]),
+        (8, ["6", "7", "8"], ["1", "2", "3", "4", "5"]),
+        (0, ["6", "7", "8"], ["1", "2", "3", "4", "5"]),
+    ],
+)
+def test_suspects_take_at_most_half_of_the_limit_where_there_is_other_mail(
+    limit: int, attempted: list[str], suspected: list[str]
+) -> None:
+    entries = {str(key): Entry(str(key), MessageState.SUSPECT) for key in range(1, 6)}
+    chosen = select([beside(listing(8), entries)], deletes=False, limit=limit, max_size=10_000)
+    (work,) = chosen.folders
+    assert [attempt.listed.key for attempt in work.attempts] == attempted
+    assert [attempt.listed.key for attempt in work.suspects] == suspected
 
 
 @given(

@@ -54,6 +54,31 @@ def test_a_message_that_somebody_wants_tried_again_is_looked_at_wherever_it_is(
     assert (chosen.attempts, chosen.left) == (11, 39)
 
 
+def test_what_only_has_its_headers_in_the_ledger_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "UNLIMITED", 10)
+    messages = tuple(Listed(str(uid), 10) for uid in range(1, 51))
+    listed = {str(uid): Entry(str(uid), MessageState.LISTED) for uid in range(1, 51)}
+    known = KnownListing(Listing(FOLDER, messages), FOLDER, listed)
+    chosen = select([known], deletes=False, limit=0, max_size=100)
+    assert (chosen.attempts, chosen.left) == (10, 40)
+
+
+@pytest.mark.parametrize(("deletes", "kept"), [(True, 3), (False, 2)])
+def test_of_what_was_collected_before_a_part_is_looked_at(
+    deletes: bool, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "DELETED", 3)
+    monkeypatch.setattr(selection, "PROBE_CANDIDATES", 2)
+    messages = tuple(Listed(str(uid), 10) for uid in range(1, 9))
+    entries = {str(uid): Entry(str(uid), MessageState.COLLECTED) for uid in range(1, 9)}
+    known = KnownListing(Listing(FOLDER, messages), FOLDER, entries)
+    chosen = select([known], deletes=deletes, limit=0, max_size=100)
+    (work,) = chosen.folders
+    assert [listed.key for listed in work.collected] == [str(uid + 1) for uid in range(kept)]
+    assert len(work.delete) == (kept if deletes else 0)
+    assert chosen.skipped == {"collected-before": 8}
+
+
 def sizes(*listed: tuple[int, int | None]) -> SizesByUid:
     found = SizesByUid()
     for uid, size in listed:

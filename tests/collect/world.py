@@ -110,6 +110,8 @@ class Server:
     """Refused for good."""
     ahead: int = 1
     """Messages that are asked for at once."""
+    behind: bool = False
+    """The message whose content is being read is not among the suspects, but those behind it."""
     notes: Sequence[str] = ()
     until: int = 0
     """Refuse everything after this number of messages, in all."""
@@ -201,7 +203,8 @@ class MemorySource:
     ) -> Iterator[Fetched]:
         assert not self.closed
         for place, message in enumerate(messages):
-            self.suspects = messages[place : place + self.server.ahead]
+            first = place + self.server.behind
+            self.suspects = messages[first : first + self.server.ahead]
             self._step("fetch from Archive" if folder.name == "Archive" else "fetch")
             if message.key in self.server.breaking:
                 self.closed = "broken"
@@ -365,6 +368,7 @@ class Row:
     number: int
     entry: Entry
     print: Fingerprint | None
+    size: int = 0
 
 
 def _loaded(entry: Entry) -> Entry:
@@ -446,6 +450,7 @@ class MemoryLedger:
                 wait=record.wait,
             )
             self.put(folder, entry, print_)
+            self.rows[folder, entry.key, entry.occurrence].size = record.size
         self.fate.step("after record")
 
     def record_deleted(

@@ -7,14 +7,16 @@ where none did, null where the run did not end in time. The directories are thos
 may be asked for.
 
 With `--in-place` first it imports the program as well, once: `in_place`. The question has then
-`"path"` of the module and its `"sources"`, before and after, too, and the answer is `""` as well
-where the change cannot be made so."""
+`"path"` of the module and its `"sources"`, before and after, too, and the answer is false where the
+change cannot be made so."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -29,6 +31,8 @@ from tests.mutants.in_place import Change, Functions
 _OURS = ("reconciler", "tests", "__main__", "conftest")
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
 _QUIET += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+_BUSY = 8
+"""Other programs may take so much of the machine."""
 _FAILED = Path.cwd() / "mutants.failed"
 _FAILED_HERE = Path.cwd() / "mutants.failed.in-place"
 _IMPORTED = Path.cwd() / "mutants.modules"
@@ -61,10 +65,12 @@ def run(tests: Sequence[str], seconds: float) -> str | None:
 
 def forked(work: Callable[[], int], seconds: float | None) -> int | None:
     """Run `work` in a process group of its own and return what it returns, None where it did not
-    end in time."""
+    end within so many seconds of processor time, or `_BUSY` times as long by the clock."""
     child = os.fork()
     if not child:
         os.setsid()
+        if seconds is not None:
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
@@ -73,7 +79,7 @@ def forked(work: Callable[[], int], seconds: float | None) -> int | None:
             code = work()
         finally:
             os._exit(code)
-    until = None if seconds is None else time.monotonic() + seconds
+    until = None if seconds is None else time.monotonic() + _BUSY * seconds
     try:
         while until is None or time.monotonic() < until:
             ended, status = os.waitpid(child, 0 if until is None else os.WNOHANG)
@@ -120,7 +126,7 @@ class InPlace:
             asked = json.loads(line)
             changes = functions.changes(str(Path.cwd() / asked["path"]), *asked["sources"])
             known = [items[test] for test in asked["tests"] if test in items]
-            failed = _run_changed(session, changes, known, asked["seconds"]) if changes else ""
+            failed = _run_changed(session, changes, known, asked["seconds"]) if changes else False
             print(json.dumps(failed), file=self._answers, flush=True)
         return True
 
