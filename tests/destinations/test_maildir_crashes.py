@@ -239,6 +239,15 @@ def test_D7_files_are_stale_after_36_hours(
     assert path.exists() == left
 
 
+def test_D7_a_maildir_is_looked_through_once_by_each_run(maildir: Maildir, box: Path) -> None:
+    deliver(maildir, {"0": b"mail"})
+    path = box / "tmp" / first_name(message("1"), SALES)
+    path.write_bytes(b"left")
+    os.utime(path, (time.time() - 37 * 3600,) * 2)
+    deliver(maildir, {"5": b"mail"})
+    assert path.exists()
+
+
 @pytest.mark.parametrize("nameless", [True, False], ids=["", "no files without a name"])
 @pytest.mark.parametrize("hours", [-40, 40])
 def test_D7_the_clock_is_that_of_the_files(

@@ -193,6 +193,26 @@ def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_take
     assert contents(box, "tmp") == Counter()
 
 
+def test_the_content_is_read_once_for_all_recipients(tmp_path: Path) -> None:
+    before = _descriptors()
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True)
+    staged = maildir.stage(message(), iter([b"one ", b"mail"]), ["a@x", "b@x", "c@x"])
+    assert staged.size == 8
+    list(maildir.commit([staged]))
+    maildir.settle([staged])
+    maildir.finish()
+    assert {contents(tmp_path / box).total() for box in "abc"} == {1}
+    assert {mail for box in "abc" for mail in contents(tmp_path / box)} == {b"one mail"}
+    assert _descriptors() == before
+
+
+def test_where_nobody_takes_it_the_content_is_read_and_counted_all_the_same(tmp_path: Path) -> None:
+    content = iter([b"one ", b"mail"])
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=False)
+    staged = maildir.stage(message(), content, [SALES])
+    assert (staged.size, [*content]) == (8, [])
+
+
 def test_what_is_committed_and_not_recorded_keeps_what_it_is_recognised_by_at_the_end(
     maildir: Maildir, box: Path
 ) -> None:

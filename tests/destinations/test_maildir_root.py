@@ -418,6 +418,28 @@ def test_a_file_that_its_owner_makes_huge_is_read_no_further_than_its_mail(home:
     assert sum(path.stat().st_size == 1 << 40 for path in (home / "Maildir" / "new").iterdir()) >= 1
 
 
+@pytest.mark.parametrize("cleaned", [True, False])
+def test_in_a_user_s_maildir_what_was_delivered_before_is_adopted(
+    home: Path, cleaned: bool
+) -> None:
+    """`cleaned`: somebody removed the file in `tmp/` by which it would be recognised."""
+    deliver(Maildir(f"{home}/Maildir", create=True), {"1": b"mail"}, settle=cleaned)
+    [(outcome,)] = deliver(Maildir(f"{home}/Maildir", create=True), {"1": b"mail"})
+    assert isinstance(outcome, Delivered)
+    assert contents(home / "Maildir") == Counter([b"mail"])
+    assert contents(home / "Maildir", "tmp") == Counter()
+
+
+def test_for_several_users_the_content_is_read_once(base: Path, home: Path) -> None:
+    owned(base / "bob", BOB)
+    maildir = Maildir(f"{base}/{{local}}", create=True, shared=True)
+    staged = maildir.stage(message(), iter([b"one ", b"mail"]), ["alice@x", "bob@x", "bob+1@x"])
+    list(maildir.commit([staged]))
+    maildir.settle([staged])
+    assert contents(home) == contents(base / "bob") == Counter([b"one mail"])
+    assert owners(base / "bob") == {(BOB, BOB)}
+
+
 # -- fsck
 
 
