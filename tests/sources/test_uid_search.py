@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,6 +94,13 @@ def test_as_many_as_there_may_be_are_listed(answer: bytes, found: list[int] | No
 def test_all_uids_by_fetch(uids: list[int | None] | None, found: list[int] | None) -> None:
     told = all_uids(asked(fetch=uids), "FETCH", 3)
     assert (told if told is None else list(told)) == found
+
+
+def test_a_fetch_that_is_not_completed_says_nothing() -> None:
+    dialogue = asked(fetch=[1, 2])
+    whole = dialogue.fetch_uids
+    dialogue.fetch_uids = lambda *asked: list(whole(*asked))[:-1]
+    assert all_uids(dialogue, "FETCH", 3) is None
 
 
 def test_a_search_without_an_answer_or_refused_says_nothing() -> None:
@@ -201,6 +209,17 @@ def test_as_many_as_may_arrive_meanwhile_are_looked_at(monkeypatch: pytest.Monke
 )
 def test_runs_of_numbers(uids: list[int], found: list[tuple[int, int]]) -> None:
     assert list(ranges(uids)) == [each for each in found if each != (0, 0)]
+
+
+@pytest.mark.parametrize("digits", range(1, 11))
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_set_is_as_long_as_a_command_may_be(digits: int, step: int) -> None:
+    """Also the second one, and the last."""
+    uids = [10 ** (digits - 1) + step * number for number in range(2000)]
+    texts = [text for text, _ in uid_sets(uids)]
+    for text, following in pairwise(texts):
+        assert len(text) <= 900 < len(f"{text},{following.partition(',')[0]}")
+    assert len(texts[-1]) <= 900
 
 
 def test_sets_fit_into_a_command_and_hold_each_once() -> None:
