@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from ruamel.yaml.error import YAMLError
 
-from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
+from reconciler.manifests.diagnostics import START, Diagnostic, dotted, in_order
 from reconciler.manifests.editing.document_changes import (
-    count_documents,
+    half_character,
     in_place_of,
     plain_data,
     with_data,
@@ -21,6 +21,7 @@ from reconciler.manifests.editing.document_changes import (
     without_nulls,
 )
 from reconciler.manifests.editing.inline_secrets import (
+    SecretHidden,
     digest,
     hide_secrets,
     hide_secrets_in_data,
@@ -31,7 +32,9 @@ from reconciler.manifests.editing.manifest_editor import (
     EditRefused,
     FileChange,
     ManifestEditor,
+    not_utf8,
 )
+from reconciler.manifests.editing.manifest_identity import KIND, identity_errors, place_of_name
 from reconciler.manifests.editing.modeline import modeline_for
 from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.manifests.editing.unified_diff import unified_diff
@@ -41,6 +44,10 @@ from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.errors import CollectorError
 from reconciler.model.scalar_types import is_name
 
+EtagCondition = Callable[[str], bool]
+"""Takes the ETag of the present document; returns whether the change may be made."""
+UNNAMED = "unnamed.yaml"
+"""The file that the diagnostics of a new manifest name, where it has no name."""
 Content = str | Mapping[str, Any]
 """A manifest as the text of a YAML document, or as data."""
 
@@ -83,6 +90,12 @@ class ManifestOutdated(CollectorError):
     def __init__(self, message: str, etag: str = "") -> None:
         super().__init__(message)
         self.etag = etag
+
+
+class HiddenSecretSent(EditRefused):
+    """A manifest comes with what is shown instead of a secret, and there is no secret for it."""
+
+    reason = "SecretHidden"
 
 
 class DeclaredManifest(Struct, frozen=True):
@@ -129,41 +142,70 @@ def declared_manifest(editor: ManifestEditor, name: str) -> DeclaredManifest:
 
 
 def draft(
-    editor: ManifestEditor, asked: ManifestChange, expected: Collection[str] | None
+    editor: ManifestEditor, asked: ManifestChange, expected: EtagCondition | None
 ) -> ManifestDraft:
-    """Return what a change would write. `expected` are the ETags of which the present document must
-    have one; None: it may have any. Raises NotDeclared, ManifestOutdated, and EditRefused where
-    there is no result at all."""
+    """Return what a change would write. `expected` says whether the present document's ETag is one
+    that the client expects; None: it may be any. Raises NotDeclared, ManifestOutdated, and
+    EditRefused where there is no result at all."""
+    file = _file(editor, asked)
     try:
         if isinstance(asked, CreateManifest):
             return _creation(editor, asked.content)
         before = declared_manifest(editor, asked.name)
-        if expected is not None and before.etag not in expected:
+        if expected is not None and not expected(before.etag):
             raise ManifestOutdated(
                 f"the manifest of {asked.name} was changed meanwhile: look at it again", before.etag
             )
         return _change(editor, asked, before)
+    except SecretHidden as error:
+        path = dotted(error.keys)
+        found = Diagnostic.error(file, error.position, path, "inline-secret", str(error))
+        raise HiddenSecretSent(str(error), [found]) from error
     except (Unpatchable, UnusableDocument) as error:
-        raise EditRefused(f"nothing was written: {error}") from error
+        position, rule = (
+            (error.position, error.rule)
+            if isinstance(error, UnusableDocument)
+            else (START, "syntax")
+        )
+        found = Diagnostic.error(file, position, "", rule, str(error))
+        raise EditRefused(f"nothing was written: {error}", [found]) from error
     except UnicodeEncodeError as error:
-        raise EditRefused("nothing was written: the text is not UTF-8") from error
+        content = None if isinstance(asked, DeleteManifest | SwitchManifest) else asked.content
+        raise not_utf8(file, dotted(half_character(content) or ())) from error
+
+
+def _file(editor: ManifestEditor, asked: ManifestChange) -> str:
+    """Return the file that a change is about, for its diagnostics."""
+    places = [] if isinstance(asked, CreateManifest) else editor.places(asked.name)
+    return str(places[0][0] if places else editor.directory / UNNAMED)
 
 
 def _creation(editor: ManifestEditor, content: Content) -> ManifestDraft:
     if isinstance(content, str):
-        _require_text(content, str(editor.directory / "unnamed.yaml"))
+        _require_text(content, str(editor.directory / UNNAMED))
     else:
         content = manifest_text(without_nulls(content), modeline=modeline_for(editor.directory))
+    if errors := identity_errors(content, str(editor.directory / UNNAMED)):
+        raise EditRefused(_refusal(errors), errors)
     name = _name(content)
-    path = editor.directory / f"{name or 'unnamed'}.yaml"
+    path = editor.directory / f"{name}.yaml" if name else editor.directory / UNNAMED
     if places := editor.places(name):
-        raise AlreadyDeclared(f"{name} is declared already, in {places[0][0]}")
-    if name and os.path.lexists(path):
-        raise AlreadyDeclared(
-            f"{path} exists already: take another name, or put this manifest into it by hand"
+        declared = places[0][0]
+        message = (
+            f"{name} is declared already, in {declared}: take another name, or change that manifest"
         )
+        raise _taken(content, path, message)
+    if name and os.path.lexists(path):
+        message = f"{path} exists already: take another name, or put this manifest into it by hand"
+        raise _taken(content, path, message)
     text = restore_secrets(content, None) if name else content
     return _checked(editor, FileChange(name, path, None, text.encode()), "create", None, text)
+
+
+def _taken(content: str, path: Path, message: str) -> AlreadyDeclared:
+    position, keys = place_of_name(content)
+    found = Diagnostic.error(str(path), position, keys, "duplicate-name", message)
+    return AlreadyDeclared(message, [found])
 
 
 def _change(
@@ -177,13 +219,14 @@ def _change(
     own, verb = _result(editor, asked, before), "replace"
     if isinstance(asked, SwitchManifest):
         verb = "enable" if asked.enabled else "disable"
-    return _checked(editor, editor.edited(asked.name, lambda _: own), verb, before, own)
+    change = editor.edited(asked.name, lambda _: own)
+    return _checked(editor, change, verb, before, own, marked=_is_marked_anew(asked, own))
 
 
 def _result(
     editor: ManifestEditor, asked: ReplaceManifest | SwitchManifest, before: DeclaredManifest
 ) -> str:
-    """Return the document's text with the change. Raises Unpatchable, Unusable."""
+    """Return the document's text with the change. Raises Unpatchable, UnusableDocument."""
     own = editor.declared(asked.name).own
     if isinstance(asked, SwitchManifest):
         return with_enabled(own, enabled=asked.enabled)
@@ -198,25 +241,46 @@ def _result(
 
 
 def _checked(
-    editor: ManifestEditor, change: FileChange, verb: str, before: DeclaredManifest | None, own: str
+    editor: ManifestEditor,
+    change: FileChange,
+    verb: str,
+    before: DeclaredManifest | None,
+    own: str,
+    *,
+    marked: bool = False,
 ) -> ManifestDraft:
-    """Return the draft with what is wrong with its result."""
-    problem = ""
-    diagnostics: tuple[Diagnostic, ...] = ()
-    try:
-        _require_one(own)
-        editor.require_valid(change.path, change.after or b"", change.name)
-    except EditRefused as refused:
-        problem, diagnostics = str(refused), tuple(in_order(refused.diagnostics))
+    """Return the draft with what is wrong with its result. `marked`: a line `---` stands before
+    the text that somebody sent."""
+    diagnostics = identity_errors(own, str(change.path), change.name)
+    problem, ahead = _refusal(diagnostics, change.name) if diagnostics else "", int(marked)
+    if not problem:
+        try:
+            editor.require_valid(change.path, change.after or b"", change.name)
+        except EditRefused as refused:
+            problem, diagnostics = str(refused), tuple(in_order(refused.diagnostics))
+            ahead += _lines_ahead(editor, change.name) if before else 0
     try:
         after = _shown(change.name, change.path, own)
         diff, relative = _difference(editor, change)
     except (EditRefused, YAMLError, UnusableDocument):
         after, diff, relative = None, "", ""
-    if before is not None and diagnostics:
-        ahead = _lines_ahead(editor, change.name)
-        diagnostics = tuple(_from_its_start(one, change.path, ahead) for one in diagnostics)
+    diagnostics = tuple(_from_its_start(one, change.path, ahead) for one in diagnostics)
     return ManifestDraft(change, verb, before, after, diff, relative, problem, diagnostics)
+
+
+def _is_marked_anew(asked: ReplaceManifest | SwitchManifest, own: str) -> bool:
+    """Return whether the text got a `---` that the one that was sent does not have."""
+    sent = asked.content if isinstance(asked, ReplaceManifest) else None
+    return isinstance(sent, str) and own.startswith("---\n") and not sent.startswith("---\n")
+
+
+def _refusal(errors: Sequence[Diagnostic], name: str = "") -> str:
+    """Return why a text is not written that is not the one manifest of `name`."""
+    if errors[0].rule == "several-manifests":
+        return "nothing was written: give one manifest, in one YAML document"
+    if not name:
+        return "nothing was written: the manifest must be that of a MailCollector"
+    return f"nothing was written: the manifest must stay the {KIND} {name}"
 
 
 def _lines_ahead(editor: ManifestEditor, name: str) -> int:
@@ -239,19 +303,8 @@ def _require_text(content: str, file: str) -> None:
     except UnusableDocument as error:
         raise EditRefused(
             f"nothing was written: {error.message}",
-            [Diagnostic(file, *error.position[:2], "", error.rule, Severity.ERROR, error.message)],
+            [Diagnostic.error(file, error.position, "", error.rule, error.message)],
         ) from error
-
-
-def _require_one(own: str) -> None:
-    """Raise EditRefused where the text is several documents. Others tell more of no document, and
-    of what is no YAML."""
-    try:
-        found = count_documents(own)
-    except UnusableDocument:
-        return
-    if found > 1:
-        raise EditRefused("nothing was written: give one manifest, in one YAML document")
 
 
 def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
@@ -260,7 +313,10 @@ def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
             name, path, hide_secrets(own), hide_secrets_in_data(plain_data(own)), digest(own)
         )
     except (YAMLError, UnusableDocument) as error:
-        raise EditRefused(f"{path} is not YAML throughout: fix it by hand") from error
+        message = f"{path} is not YAML throughout: fix it by hand"
+        raise EditRefused(
+            message, [Diagnostic.error(str(path), START, "", "syntax", message)]
+        ) from error
 
 
 def _difference(editor: ManifestEditor, change: FileChange) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from reconciler.control.manifest_drafts import (
     CreateManifest,
     DeclaredManifest,
     DeleteManifest,
+    EtagCondition,
     ManifestChange,
     ManifestDraft,
     declared_manifest,
@@ -99,10 +100,11 @@ class ManifestService:
         return await self._threads.run(lambda: declared_manifest(self._editor(name), name))
 
     async def propose(
-        self, asked: ManifestChange, expected: Collection[str] | None = None
+        self, asked: ManifestChange, expected: EtagCondition | None = None
     ) -> ProposedChange:
-        """Return what a change would write and do. `expected` are the ETags of which the present
-        document must have one; None: any. Raises ManifestOutdated, AlreadyDeclared."""
+        """Return what a change would write and do. `expected` says of the present document's ETag
+        whether it is one that the client expects; None: any. Raises ManifestOutdated,
+        AlreadyDeclared."""
         found = await self._drafted(asked, expected)
         name = found.change.name
         shown, remembered = Plan(), dict[str, int]()
@@ -119,7 +121,7 @@ class ManifestService:
         return ProposedChange(found, plan_as_data(shown, remembered, until), means, writable)
 
     async def apply(
-        self, asked: ManifestChange, by: str, expected: Collection[str] | None = None
+        self, asked: ManifestChange, by: str, expected: EtagCondition | None = None
     ) -> AppliedChange:
         """Write a change, and act on it. `by`: who asks. Raises ManifestOutdated, AlreadyDeclared,
         ReadOnlyManifests, ManifestNotWritten, ChangedMeanwhile, NotCommitted."""
@@ -143,7 +145,7 @@ class ManifestService:
         return await asyncio.shield(task)
 
     async def _applied(
-        self, asked: Sequence[ManifestChange], by: str, expected: Collection[str] | None
+        self, asked: Sequence[ManifestChange], by: str, expected: EtagCondition | None
     ) -> list[AppliedChange | CollectorError]:
         done: list[AppliedChange | CollectorError] = []
         async with self._changing:
@@ -162,7 +164,7 @@ class ManifestService:
         return done
 
     async def _written(
-        self, asked: ManifestChange, by: str, expected: Collection[str] | None
+        self, asked: ManifestChange, by: str, expected: EtagCondition | None
     ) -> AppliedChange:
         found = await self._drafted(asked, expected)
         found.require_valid()
@@ -171,7 +173,7 @@ class ManifestService:
         return await self._threads.run(write_draft, found, by, git_commit=self._git_commit)
 
     async def _drafted(
-        self, asked: ManifestChange, expected: Collection[str] | None
+        self, asked: ManifestChange, expected: EtagCondition | None
     ) -> ManifestDraft:
         name = None if isinstance(asked, CreateManifest) else asked.name
         try:

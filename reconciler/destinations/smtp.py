@@ -4,6 +4,7 @@ its own users."""
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -46,14 +47,32 @@ def smtp_destination(
 ) -> MailSystem:
     """Return an SMTP server as the destination of one session. It connects when first needed.
     Certificates are always verified (`wire.tls`). What is said is kept in `transcript`."""
+    read: list[Secret] = []
+
+    def connect() -> TransferDialogue:
+        dialogue = TransferDialogue(SMTP, endpoint, limits, transcript)
+        if login is not None and (endpoint.tls != "none" or is_loopback(endpoint.host)):
+            # before anything is said: a server may know it from before
+            read[:] = [login.password()]
+            dialogue.hide(*read, Secret(_plain_response(login.username, read[0])))
+        return dialogue
+
     return MailSystem(
-        lambda: TransferDialogue(SMTP, endpoint, limits, transcript),
-        lambda dialogue: _make_ready(dialogue, endpoint, login),
+        connect,
+        lambda dialogue: _make_ready(dialogue, endpoint, login.username if login else "", read),
     )
 
 
-def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin | None) -> None:
-    """Begin TLS and log in, as far as that is declared. Raises DestinationUnavailable."""
+def _plain_response(username: str, password: Secret) -> str:
+    """Return what AUTH PLAIN sends."""
+    return _encoded(sasl.plain(username, password))
+
+
+def _make_ready(
+    dialogue: TransferDialogue, endpoint: Endpoint, username: str, read: Sequence[Secret]
+) -> None:
+    """Begin TLS, and log in with the password that was read, if any. Raises
+    DestinationUnavailable."""
     if endpoint.tls == "starttls":
         if "STARTTLS" not in dialogue.extensions:
             raise DestinationUnavailable(
@@ -63,19 +82,16 @@ def _make_ready(dialogue: TransferDialogue, endpoint: Endpoint, login: SmtpLogin
             raise dialogue.unavailable("the server refuses STARTTLS", reply)
         dialogue.connection.start_tls()
         dialogue.greet()
-    if login is not None:
-        if not dialogue.connection.secure and not is_loopback(endpoint.host):
-            raise DestinationUnavailable(
-                f"{endpoint}: the password of {login.username} is not sent unencrypted to "
-                "another machine: use `tls: starttls` or `tls: implicit`"
-            )
-        password = login.password()
-        plain = _encoded(sasl.plain(login.username, password))
-        dialogue.hide(password, Secret(plain))
-        reply = _log_in(dialogue, plain, login.username, password)
+    if username and not dialogue.connection.secure and not is_loopback(endpoint.host):
+        raise DestinationUnavailable(
+            f"{endpoint}: the password of {username} is not sent unencrypted to "
+            "another machine: use `tls: starttls` or `tls: implicit`"
+        )
+    for password in read:
+        reply = _log_in(dialogue, _plain_response(username, password), username, password)
         if reply.code != _LOGGED_IN:
             raise DestinationUnavailable(
-                f"{endpoint}: the server refuses the login of {login.username}: {reply}",
+                f"{endpoint}: the server refuses the login of {username}: {reply}",
                 retry_after=reply.wait,
             )
 

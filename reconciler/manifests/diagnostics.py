@@ -62,6 +62,11 @@ class Diagnostic(Struct, frozen=True):
     severity: Severity
     message: str
 
+    @classmethod
+    def error(cls, file: str, position: Position, path: str, rule: str, message: str) -> Diagnostic:
+        """Return an error at a position."""
+        return cls(file, position.line, position.column, path, rule, Severity.ERROR, message)
+
     @property
     def is_error(self) -> bool:
         return self.severity is Severity.ERROR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -16,8 +16,8 @@ from reconciler.control.manifest_drafts import ManifestOutdated
 from reconciler.control.manifest_writing import ManifestNotWritten, ReadOnlyManifests
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
+from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile
-from reconciler.manifests.editing.inline_secrets import SecretHidden
 from reconciler.manifests.editing.manifest_editor import AlreadyDeclared, EditRefused, NotDeclared
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.timestamps import timestamp
@@ -37,6 +37,18 @@ _REASONS = {
     428: "PreconditionRequired",
     429: "TooManyRequests",
 }
+
+
+class MalformedBody(CollectorError):
+    """The body of a request is no manifest. `diagnostics` say where, and how to fix it."""
+
+    reason = "BadRequest"
+
+    def __init__(self, message: str, diagnostics: Iterable[Diagnostic]) -> None:
+        super().__init__(message)
+        self.diagnostics = tuple(diagnostics)
+
+
 _STATUSES: Mapping[type, int] = {
     NotFound: 404,
     NotDeclared: 404,
@@ -44,7 +56,7 @@ _STATUSES: Mapping[type, int] = {
     ChangedMeanwhile: 412,
     AlreadyDeclared: 409,
     EditRefused: 422,
-    SecretHidden: 422,
+    MalformedBody: 400,
     LedgerUnavailable: 503,
     ManifestNotWritten: 503,
     CollectorError: 409,
@@ -99,7 +111,7 @@ def _more(error: CollectorError) -> dict[str, Any]:
         case ReadOnlyManifests(draft=draft):
             text = draft.after.text if draft.after else None
             return {"manifest": text, "path": draft.relative, "patch": draft.diff}
-        case EditRefused():
+        case EditRefused() | MalformedBody():
             return {"diagnostics": [found.as_json() for found in error.diagnostics]}
     return {}
 

@@ -121,20 +121,20 @@ def test_of_data_only_the_differences_are_written(root: Path) -> None:
                 "source": {**data["spec"]["source"], "host": "mx.example"},
             }
             asked = ReplaceManifest("sales", data)
-            proposed = await here.manifests.propose(asked, {before.etag})
+            proposed = await here.manifests.propose(asked, before.etag.__eq__)
             assert (root / "sales.yaml").read_text() == SALES
             assert proposed.writable
             assert proposed.plan["counts"] == {"Replace": 1}
             (step,) = proposed.plan["steps"]
             assert step["consequences"][0].startswith("another account: ")
             assert "-    host: 'imap.example'\n+    host: 'mx.example'\n" in proposed.draft.diff
-            await here.manifests.apply(asked, "ann", {before.etag})
+            await here.manifests.apply(asked, "ann", before.etag.__eq__)
             after = SALES.replace("imap.example", "mx.example").replace("5m", "7m")
             assert (root / "sales.yaml").read_text() == after + "  title: Shop\n"
             running = here.loops.actual()["sales"].effective
             assert (running.source.host, running.title) == ("mx.example", "Shop")
             with pytest.raises(ManifestOutdated):
-                await here.manifests.apply(asked, "ben", {before.etag})
+                await here.manifests.apply(asked, "ben", before.etag.__eq__)
 
     run(scenario())
 

@@ -8,7 +8,8 @@ import hashlib
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -313,6 +314,77 @@ def test_S1_a_refused_login_shows_no_secret_though_the_server_echoes_it(
         encoded = base64.b64encode(CANARY.encode()).decode().rstrip("=")
         for secret in (CANARY, PLAIN.rstrip("="), encoded):
             assert secret not in str(caught.value)
+
+
+def _quoting(secret: str) -> Iterator[bytes]:
+    """Yield the secret as servers write it, whole and in part."""
+    whole = secret.encode()
+    yield from (whole, whole.upper(), whole[:9], whole[4:14], whole[-7:])
+    yield from (whole.hex().encode(), urllib.parse.quote(secret, safe="").encode())
+    for before in (b"", b"\0", b"\0user\0"):
+        encoded = base64.b64encode(before + whole)
+        yield from (encoded, encoded[len(before) + 3 : -5])
+
+
+@pytest.mark.parametrize(
+    "moment", ["greeting", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "message", "check"]
+)
+def test_S1_no_reply_shows_a_part_of_the_password(moment: str) -> None:
+    secret = "canary-Kennwort-0815"
+    said = list(_quoting(secret))
+
+    def answer(command: str) -> bytes | None:
+        verb = command.partition(" ")[0]
+        if verb == "EHLO" and moment == "check":
+            quoted = b"".join(b"250-X%s\r\n" % one for one in said)
+            return b"250-x\r\n%s250 AUTH PLAIN\r\n" % quoted
+        if verb == "EHLO" and moment not in {"EHLO", "greeting"}:
+            return b"250-x\r\n250 AUTH PLAIN\r\n"
+        if verb == "AUTH" and moment != "AUTH":
+            return b"235 welcome\r\n"
+        return _refusal(said) if moment in (verb, verb.replace("HELO", "EHLO")) else None
+
+    greeting = _refusal(said) if moment == "greeting" else b"220 x\r\n"
+    final = (lambda _: [_refusal(said)]) if moment == "message" else None
+    login = SmtpLogin("user", lambda: Secret(secret))
+    with (
+        Sink(each=False, answer=answer, greeting=greeting, final=final) as sink,
+        system(at_sink(sink), login) as smtp,
+    ):
+        try:
+            shown = smtp.check() if moment == "check" else str(deliver(smtp, LETTER, ["a@x.test"]))
+        except DestinationUnavailable as error:
+            shown = str(error)
+    assert "[redacted]" in shown
+    forms = [secret, secret.encode().hex(), base64.b64encode(secret.encode()).decode().rstrip("=")]
+    parts = {form[at : at + 6].lower() for form in forms for at in range(len(form) - 5)}
+    assert not [part for part in parts if part in shown.lower()]
+
+
+def _refusal(said: Sequence[bytes]) -> bytes:
+    return b"".join(b"554-%s\r\n" % one for one in said) + b"554 no\r\n"
+
+
+def test_a_password_that_is_a_keyword_changes_no_meaning() -> None:
+    password = "pipelining-STARTTLS-mailbox-full"  # what must not be taken for it
+
+    def answer(command: str) -> bytes | None:
+        if command.startswith("EHLO"):
+            return b"250-x\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n"
+        if command.startswith("AUTH"):
+            return b"235 welcome\r\n"
+        if command.startswith("RCPT"):
+            return b"552 mailbox full\r\n"
+        return None
+
+    login = SmtpLogin("user", lambda: Secret(password))
+    with Sink(each=False, answer=answer) as sink, system(at_sink(sink), login) as smtp:
+        (found,) = deliver(smtp, LETTER, ["a@x.test"])
+        assert "PIPELINING" not in smtp.check()
+    plain = Sink(each=False, answer=lambda one: answer(one) if "RCPT" in one else None)
+    with plain as sink, system(at_sink(sink)) as smtp:
+        (other,) = deliver(smtp, LETTER, ["a@x.test"])
+    assert type(found) is type(other)
 
 
 def test_T12_no_mechanism_that_we_speak() -> None:

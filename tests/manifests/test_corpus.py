@@ -23,6 +23,8 @@ TESTED_ELSEWHERE = {
     "internal",
     "too-many-errors",
     "template-secret",
+    "several-manifests",
+    "other-manifest",
     *(rule for rule in RULES if rule.startswith("policy-")),
     "model",
     "not-supported-yet",

@@ -52,9 +52,16 @@ class Site:
         return await self.browser.request(method, self.url + path, headers=headers)
 
 
+PATIENCE = 60.0
+"""Seconds that an answer may take where other tests run beside this one."""
+
+
 @asynccontextmanager
 async def site(root: Path, settings: Settings) -> AsyncIterator[Site]:
-    async with listening(root, settings) as (found, port), httpx.AsyncClient() as browser:
+    async with (
+        listening(root, settings) as (found, port),
+        httpx.AsyncClient(timeout=PATIENCE) as browser,
+    ):
         await found.controller.turn()
         found.script.may_end.set()
         yield Site(found, port, browser)

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 
-from reconciler.web.access import ended_logins, stream_guard
+from reconciler.model.settings import Settings
+from reconciler.web.access import ended_logins, login_sessions, stream_guard
+from reconciler.web.access.access_rules import AccessRules
 from reconciler.web.access.ended_logins import EndedLogins
 from reconciler.web.access.login_sessions import LoginSessions
-from reconciler.web.access.roles import Role
+from reconciler.web.access.roles import Principal, Role
 from reconciler.web.access.token_file import TokenFile
 from tests.web.test_access import HTML, Scenario, Site, on_site
 
@@ -55,30 +58,67 @@ def test_ended_logins_that_cannot_be_written_hold_until_the_process_ends(tmp_pat
     assert "link" in ended
 
 
-@pytest.mark.parametrize("way", ["token", "session", "logout"])
-def test_an_open_stream_ends_with_its_token_or_session(
-    on_site: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch, way: str
+@pytest.mark.parametrize(
+    ("how", "way"),
+    [
+        ("token", "revoked"),
+        ("token", "lowered"),
+        ("session", "revoked"),
+        ("session", "lowered"),
+        ("session", "unusable"),
+        ("session", "logged out"),
+        ("session", "too old"),
+    ],
+)
+def test_an_open_stream_ends_with_its_token_role_or_session(
+    on_site: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch, how: str, way: str
 ) -> None:
     monkeypatch.setattr(stream_guard, "_LOOKS", 0.05)
 
     async def scenario(here: Site) -> None:
         bearer, csrf = {}, ""
-        if way == "token":
-            bearer = {"Authorization": f"Bearer {here.tokens.create('anna', Role.VIEW)}"}
+        if how == "token":
+            bearer = {"Authorization": f"Bearer {here.tokens.create('anna', Role.EDIT)}"}
         else:
-            csrf = await here.log_in()
+            csrf = await here.log_in(Role.EDIT)
+        file = here.tokens.path
         events = f"{here.url}/api/v1/events"
         async with here.browser.stream("GET", events, headers=bearer) as answer:
             assert answer.status_code == 200
-            if way == "logout":
+            if way == "logged out":
                 await here.browser.post(f"{here.url}/logout", data={"csrf": csrf}, headers=HTML)
-            else:
+            elif way == "too old":
+                monkeypatch.setattr(login_sessions, "LIFETIME", -1)
+            elif way == "revoked":
                 here.tokens.revoke("anna")
+            else:
+                other = "view" if way == "lowered" else "emperor"
+                file.write_text(file.read_text().replace('"edit"', f'"{other}"'))
             async with asyncio.timeout(60):
                 async for _ in answer.aiter_lines():
                     pass
+        csrf_header = {"X-CSRF-Token": csrf} if csrf else {}
+        removed = await here.browser.post(
+            f"{here.url}/api/v1/collectors/sales/clear", headers={**bearer, **csrf_header}
+        )
+        assert removed.status_code == {"lowered": 403, "unusable": 503}.get(way, 401)
+        listed = await here.browser.get(f"{here.url}/api/v1/collectors", headers=bearer)
+        assert listed.status_code == {"lowered": 200, "unusable": 503}.get(way, 401)
 
     on_site(scenario)
+
+
+def test_a_role_that_is_raised_ends_no_stream(settings: Settings) -> None:
+    tokens = TokenFile(settings.token_file)
+    rules = AccessRules.of(settings)
+    secret = tokens.create("anna", Role.OPERATE)
+    cookie = rules.sessions.cookie(tokens.tokens()[0])
+    sent = Headers(
+        {"authorization": f"Bearer {secret}", "cookie": f"mailcollector-session={cookie}"}
+    )
+    for how in ("token", "session"):
+        for before, holds in ((Role.VIEW, True), (Role.OPERATE, True), (Role.EDIT, False)):
+            assert rules.holds(Principal("anna", before, how), sent) is holds
 
 
 def test_W5_wrong_links_have_to_wait_as_wrong_tokens_do(

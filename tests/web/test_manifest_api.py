@@ -295,7 +295,7 @@ def test_one_of_several_in_a_file(root: Path, settings: Settings) -> None:
                 path, content=text("other", "none"), headers={"If-Match": "*", **YAML}
             )
             (found_one,) = answer.json()["diagnostics"]
-            assert found_one["line"] == 7, "the line of the document, which begins with ---"
+            assert found_one["line"] == 6, "the line of what was sent, without a ---"
             answer = await here.client.delete(SALES, headers={"If-Match": "*"})
             assert answer.status_code == 204
             assert "name: sales" not in file.read_text()

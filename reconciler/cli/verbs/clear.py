@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     exits={
         0: "cleared",
         1: "no such collector, not confirmed, or not possible now",
-        2: "usage; without a terminal and without --yes",
+        2: "usage; without a terminal and without --yes, nothing is forgotten",
     },
 )
 @click.argument("name", shell_complete=collector_names)
@@ -39,24 +39,31 @@ def command(settings: Settings, name: str, yes: bool, output: str) -> int:
     and is collected again. Nothing is deleted, neither on the server nor in the mailboxes. Asks
     first, unless --yes is given."""
     with open_collectors(settings) as collectors:
-        if not (yes or _confirmed(name, collectors.description(name).history_size)):
-            print_error(f"nothing was forgotten of {name}")
-            return 1
+        if not yes:
+            remembered = collectors.description(name).history_size
+            if not _can_ask():
+                print_error(_unconfirmed(name, remembered))
+                return 2
+            if not _confirmed(name, remembered):
+                print_error(f"nothing was forgotten of {name}")
+                return 1
         cleared = collectors.clear(name)
     click.echo(_rendered(name, cleared, output))
     return 0
 
 
+def _unconfirmed(name: str, remembered: int) -> str:
+    return (
+        f"clear asks before it forgets the {remembered:,} messages that {name} remembers, and "
+        "there is no terminal to ask on: nothing was forgotten; to confirm, say "
+        f"`mailcollector clear {name} --yes`"
+    )
+
+
 def _confirmed(name: str, remembered: int) -> bool:
-    if not _can_ask():
-        raise click.UsageError(
-            f"clear asks before it forgets what {name} has collected, and there is no terminal to "
-            "ask on: say --yes"
-        )
     return click.confirm(
         f"Forget the {remembered:,} messages that {name} remembers? What is on the server then "
-        "counts "
-        "as new",
+        "counts as new",
         err=True,
     )
 

@@ -95,7 +95,7 @@ class MailSystem:
         return self._conversing(
             lambda dialogue: (
                 f"{dialogue.connection.endpoint} answers and offers "
-                f"{', '.join(sorted(dialogue.extensions)) or 'no extensions'}"
+                f"{dialogue.shown_extensions() or 'no extensions'}"
             )
         )
 

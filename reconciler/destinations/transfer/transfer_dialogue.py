@@ -17,6 +17,7 @@ from reconciler.model.errors import (
     TlsRefused,
 )
 from reconciler.model.secret import Secret
+from reconciler.model.secret_parts import SecretParts
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
@@ -104,8 +105,8 @@ class TransferDialogue:
         )
         self.extensions: Mapping[str, str] = {}
         """Parameters by keyword in upper case (RFC 5321, section 4.1.1.1)."""
-        self.secrets: tuple[Secret, ...] = ()
-        """Secrets that no text may quote."""
+        self.secrets = SecretParts(())
+        """The secrets of which no text may quote a part."""
         self.over = False
         """Commands and replies may no longer match: nothing more may be sent."""
         self.answers_once = False
@@ -115,8 +116,13 @@ class TransferDialogue:
 
     def hide(self, *secrets: Secret) -> None:
         """Quote these secrets in no text, and keep them in no transcript."""
-        self.secrets = secrets
+        self.secrets = SecretParts(secrets)
         self._transcript.hide(*secrets)
+
+    def shown_extensions(self) -> str:
+        """Return the keywords of the server's extensions, without parts of secrets."""
+        keywords = ", ".join(sorted(self.extensions)).encode()
+        return self.secrets.hide(keywords).decode("utf-8", "replace")
 
     def open(self, prepare: Prepare) -> None:
         """Connect, greet, and call `prepare`. Raises DestinationUnavailable where the server
@@ -141,7 +147,7 @@ class TransferDialogue:
             return
         parted = [
             _KEYWORD.split(line, 1)
-            for line in self._expect(reply, f"{self.protocol.greeting} {name}").lines[1:]
+            for line in self._expect(reply, f"{self.protocol.greeting} {name}").said[1:]
         ]
         self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 

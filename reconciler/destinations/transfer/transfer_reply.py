@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from msgspec import Struct
 
 from reconciler.model.errors import ProtocolViolation
 from reconciler.model.harmless_text import one_line
 from reconciler.model.outcomes import Deferred, Delivered, DeliveryOutcome, Refused
-from reconciler.model.secret import Secret, redact
+from reconciler.model.secret_parts import SecretParts
 from reconciler.replies.delivery_replies import (
     OF_ALL,
     PASSING,
@@ -37,9 +36,16 @@ class TransferReply(Struct, frozen=True):
 
     code: int
     lines: tuple[str, ...]
-    """The texts after the code, without control characters."""
+    """The texts after the code, without control characters and parts of secrets."""
     mixed: bool = False
     """The codes of its lines begin with different digits."""
+    whole: tuple[str, ...] = ()
+    """The lines with what is hidden in them, for their meaning; empty: as `lines`."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The lines as they were said. They may quote a secret: not to be shown."""
+        return self.whole or self.lines
 
     @property
     def succeeded(self) -> bool:
@@ -126,7 +132,7 @@ class TransferReply(Struct, frozen=True):
             return None
         enhanced = self._enhanced
         code = enhanced[0].strip() if enhanced else ""
-        return refused_delivery(self.code, code, " ".join(self.lines))
+        return refused_delivery(self.code, code, " ".join(self.said))
 
     @property
     def wait(self) -> float | None:
@@ -156,15 +162,18 @@ class TransferReply(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.code} {' '.join(self.lines)[:300]}".rstrip()
 
+    __repr__ = __str__
+
     @property
     def _enhanced(self) -> re.Match[str] | None:
-        return _ENHANCED.match(self.lines[0])
+        return _ENHANCED.match(self.said[0])
 
 
-def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> TransferReply:
-    """Read the next reply with all its lines. A secret that the server repeats is left out (hazard
-    S1). Raises ConnectionFailed, ProtocolViolation."""
+def read_reply(connection: Connection, secrets: SecretParts) -> TransferReply:
+    """Read the next reply with all its lines. What the server repeats of a secret, in any form, is
+    left out (hazard S1). Raises ConnectionFailed, ProtocolViolation."""
     connection.begin_command()
+    said: list[str] = []
     lines: list[str] = []
     kinds: set[bytes] = set()
     while len(lines) < LINES:
@@ -174,10 +183,12 @@ def read_reply(connection: Connection, secrets: Sequence[Secret] = ()) -> Transf
             raise ProtocolViolation(
                 f"{connection.endpoint}: not a reply as of a mail system"  # not quoted (hazard W4)
             )
-        lines.append(redact(_printable(match[3] or b""), secrets))
+        text = match[3] or b""
+        said.append(_printable(text))
+        lines.append(_printable(secrets.hide(text)))
         kinds.add(match[1][:1])
         if match[2] != b"-":
-            return TransferReply(int(match[1]), tuple(lines), len(kinds) > 1)
+            return TransferReply(int(match[1]), tuple(lines), len(kinds) > 1, tuple(said))
     raise ProtocolViolation(f"{connection.endpoint}: a reply has more than {LINES} lines")
 
 

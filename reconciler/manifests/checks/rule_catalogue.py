@@ -83,6 +83,10 @@ RULES: dict[str, str] = {
     "policy-socket": "A socket outside of the directories that the policy allows.",
     "policy-maildir": "Maildirs outside of the directories that the policy allows.",
     "policy-host": "A host that the policy does not allow to connect to.",
+    # A change
+    "several-manifests": "More than one manifest, where a change of a collector gives one.",
+    "other-manifest": "A change gives a manifest of another kind or name than that of its "
+    "collector.",
     # Warnings
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
     "duplicate-item": "The same entry twice in one list.",

@@ -9,13 +9,14 @@ from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # a compile
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import DocumentStartEvent, StreamEndEvent
 
+from reconciler.manifests.diagnostics import Path
 from reconciler.manifests.editing.new_manifests import manifest_text
 from reconciler.manifests.editing.yaml_patch import MISSING, Keys, Setting, apply_settings
 from reconciler.manifests.yaml import document_reader
 
 
 def plain_data(own: str) -> Any:
-    """Return the data of a document. Raises Unusable."""
+    """Return the data of a document. Raises UnusableDocument."""
     found, unusable = document_reader.read(own.encode())
     if unusable:
         raise unusable
@@ -24,7 +25,7 @@ def plain_data(own: str) -> Any:
 
 def with_data(own: str, data: Mapping[str, Any]) -> str:
     """Return a document's text with this data: only fields that differ are changed. A null means
-    that there is no such field. Raises Unpatchable and Unusable."""
+    that there is no such field. Raises Unpatchable and UnusableDocument."""
     before = plain_data(own)
     if not isinstance(before, dict):
         return manifest_text(data)
@@ -52,9 +53,24 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
+def half_character(value: Any, path: Path = ()) -> Path | None:
+    """Return the path of a text with half of a surrogate pair, which no UTF-8 has; None without
+    one."""
+    if isinstance(value, str):
+        return path if any("\ud800" <= one <= "\udfff" for one in value) else None
+    parts = value.items() if isinstance(value, Mapping) else ()
+    for part, below in enumerate(value) if isinstance(value, list) else parts:
+        found = half_character(part, path) if isinstance(part, str) else None
+        if found is None:
+            found = half_character(below, (*path, part))
+        if found is not None:
+            return found
+    return None
+
+
 def with_enabled(own: str, *, enabled: bool) -> str:
     """Return a document's text with the collector enabled or disabled. Raises Unpatchable and
-    Unusable."""
+    UnusableDocument."""
     if enabled and _is_enabled(own):
         return own
     return apply_settings(own, [Setting(("spec", "enabled"), enabled)])
@@ -87,11 +103,3 @@ def _has_marker(text: str) -> bool:
     except YAMLError:
         pass
     return False
-
-
-def count_documents(text: str) -> int:
-    """Return how many documents the text has. Raises Unusable."""
-    found, unusable = document_reader.read(text.encode())
-    if unusable:
-        raise unusable
-    return len(found)

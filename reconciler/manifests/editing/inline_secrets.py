@@ -25,9 +25,10 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from reconciler.manifests.diagnostics import is_secret
+from reconciler.manifests.diagnostics import Position, dotted, is_secret
 from reconciler.manifests.editing.document_changes import plain_data
 from reconciler.manifests.editing.yaml_patch import Keys, Setting, apply_settings
+from reconciler.manifests.yaml import document_reader
 from reconciler.model.errors import CollectorError
 from reconciler.model.secret import REDACTED
 
@@ -35,9 +36,15 @@ _KEY = secrets.token_bytes(32)
 
 
 class SecretHidden(CollectorError):
-    """A manifest comes with what is shown instead of a secret, and there is no secret for it."""
+    """A manifest comes with what is shown instead of a secret, and there is no secret for it.
+    `position` and `keys`: where."""
 
     reason = "SecretHidden"
+
+    def __init__(self, message: str, position: Position, keys: Keys) -> None:
+        super().__init__(message)
+        self.position = position
+        self.keys = keys
 
 
 def hide_secrets(text: str) -> str:
@@ -74,7 +81,7 @@ def hide_secrets_in_data(value: Any, path: Keys = ()) -> Any:
 
 def restore_secrets(text: str, before: str | None) -> str:
     """Return a document's text in which each secret that is shown as hidden is the one of
-    `before`. Raises SecretHidden, Unusable and Unpatchable."""
+    `before`. Raises SecretHidden, UnusableDocument and Unpatchable."""
     if REDACTED not in text:
         return text
     settings = []
@@ -85,8 +92,10 @@ def restore_secrets(text: str, before: str | None) -> str:
             value = value.get(key) if isinstance(value, dict) else None
         if not isinstance(value, str) or value == REDACTED:
             raise SecretHidden(
-                f"{'.'.join(path)} is only what is shown instead of a secret: write the secret, or "
-                "name the file that holds it"
+                f"{dotted(path)} is only what is shown instead of a secret: write the secret, or "
+                "name the file that holds it",
+                document_reader.read(text.encode())[0][0].place(path),
+                path,
             )
         settings.append(Setting(path, value))
     return apply_settings(text, settings)

@@ -16,10 +16,11 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from reconciler.manifests import manifest_files
 from reconciler.manifests.checks.cross_file_checks import check_across_files
-from reconciler.manifests.diagnostics import Diagnostic
+from reconciler.manifests.diagnostics import START, Diagnostic
 from reconciler.manifests.directory_walk import walk
 from reconciler.manifests.editing.atomic_files import replace_file
 from reconciler.manifests.editing.document_texts import DeclaredDocument, documents, header
+from reconciler.manifests.editing.manifest_identity import KIND, lost_manifest
 from reconciler.manifests.editing.yaml_patch import Unpatchable
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_set import FileRecord, ManifestSet, load_set
@@ -29,11 +30,9 @@ from reconciler.manifests.yaml import text_encoding
 from reconciler.manifests.yaml.document_nodes import UnusableDocument
 from reconciler.model.errors import CollectorError
 
-KIND = "MailCollector"
-
 
 class EditRefused(CollectorError):
-    """The change was not written. `diagnostics` are the errors of the result."""
+    """The change was not written. `diagnostics` say where its errors are, and how to fix them."""
 
     reason = "EditRefused"
 
@@ -119,18 +118,20 @@ class ManifestEditor:
             raise NotDeclared(f"no manifest in {self.directory} declares a collector {name!r}")
         if len(found) > 1:
             places = " and ".join(f"{path}:{one.line}" for path, one in found)
-            raise EditRefused(f"{name} is declared in {places}: remove one of them by hand")
+            message = f"{name} is declared in {places}: remove one of them by hand"
+            raise EditRefused(message, [_at_name(one, message) for _, one in found])
         ((path, one),) = found
         try:
             data = manifest_files.read(path)
             text = text_encoding.decode(data)
             start, end = next(place[1:] for place in documents(text) if place[0] == one.line)
         except manifest_files.Unreadable as error:
-            raise EditRefused(f"{path} cannot be read any more: {error}") from error
+            message = f"{path} cannot be read any more: {error}"
+            unread = Diagnostic.error(str(path), START, "", error.rule, message)
+            raise EditRefused(message, [unread]) from error
         except (UnusableDocument, MarkedYAMLError, StopIteration):
             raise EditRefused(
-                f"{path} is not YAML throughout: fix it by hand",
-                self._set.records[str(path)].result.diagnostics,
+                f"{path} is not YAML throughout: fix it by hand", self._errors_of(path)
             ) from None
         return DeclaredDocument(path, data, text, start, end)
 
@@ -155,10 +156,10 @@ class ManifestEditor:
         except UnusableDocument as error:
             raise EditRefused(
                 f"{found.path} cannot be read on from line {error.position.line}: {error.message}",
-                self._errors_of(found.path),
+                [Diagnostic.error(str(found.path), error.position, "", error.rule, error.message)],
             ) from error
         except UnicodeEncodeError as error:
-            raise EditRefused("nothing was written: the text is not UTF-8") from error
+            raise not_utf8(str(found.path)) from error
         return FileChange(name, found.path, found.data, after)
 
     def add(self, name: str, content: bytes) -> Written:
@@ -171,10 +172,11 @@ class ManifestEditor:
         """Return the path for a new collector's manifest. Raises EditRefused if it would be
         invalid."""
         if places := self.places(name):
-            raise AlreadyDeclared(
+            message = (
                 f"{name} is declared already, in {places[0][0]}: `mailcollector edit "
                 f"{name}` changes it"
             )
+            raise AlreadyDeclared(message, [_at_name(places[0][1], message)])
         path = self.directory / f"{name}.yaml"
         self.require_valid(path, content, name)
         return path
@@ -208,7 +210,10 @@ class ManifestEditor:
         if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
             errors = [found for found in after.diagnostics if found.is_error]
             if not errors:
-                raise EditRefused(f"nothing was written: the manifest must stay the {KIND} {name}")
+                raise EditRefused(
+                    f"nothing was written: the manifest must stay the {KIND} {name}",
+                    [lost_manifest(str(path), name)],
+                )
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)
 
@@ -263,6 +268,21 @@ class ManifestEditor:
         if any(kind != KIND for kind, _ in identities):
             return self._set.records
         return self._set.only(self._index.beside(identities)).records
+
+
+def not_utf8(file: str, path: str = "") -> EditRefused:
+    """Return the refusal of a text that is half of a surrogate pair (RFC 8259, section 8.2)."""
+    message = "this text is not UTF-8: write whole characters"
+    return EditRefused(
+        "nothing was written: the text is not UTF-8",
+        [Diagnostic.error(file, START, path, "not-utf8", message)],
+    )
+
+
+def _at_name(found: ManifestSummary, message: str) -> Diagnostic:
+    """Return an error at the place where a manifest says its name."""
+    place, path = found.marks["metadata.name"], "metadata.name"
+    return Diagnostic.error(place.file or found.file, place, path, "duplicate-name", message)
 
 
 def _read(directory: Path, *, allow_inline_secrets: bool) -> ManifestSet[ParsedFile]:

@@ -20,7 +20,8 @@ from reconciler.model.errors import (
     Throttled,
 )
 from reconciler.model.harmless_text import one_line
-from reconciler.model.secret import Secret, redact
+from reconciler.model.secret import Secret
+from reconciler.model.secret_parts import foreign_words
 
 LARGEST = 256 << 10
 """Octets that an answer may have."""
@@ -175,6 +176,6 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def harmless_words(text: object, secrets: Sequence[Secret]) -> str:
-    """Return the server's words on one line, without secrets and control characters, and cut to
-    `_SHOWN` characters (hazards S1, M14)."""
-    return one_line(redact(str(text), secrets)[:_SHOWN])
+    """Return the server's words on one line, without parts of secrets and control characters, and
+    cut to `_SHOWN` characters (hazards S1, M14)."""
+    return one_line(foreign_words(str(text), secrets, _SHOWN))

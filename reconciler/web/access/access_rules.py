@@ -97,14 +97,19 @@ class AccessRules(Struct, frozen=True):
         log.warning("wrong link", address=address, pause=self.limits.pause(address))
 
     def holds(self, who: Principal, headers: Headers) -> bool:
-        """Return whether somebody who was admitted with these headers still would be."""
+        """Return whether somebody who was admitted with these headers still would be, with at least
+        the same role."""
         try:
             if who.how == "token":
-                token = self.tokens.find(headers.get("authorization", "").partition(" ")[2].strip())
-                return token is not None and token.role.includes(who.role)
-            return who.how != "session" or self.session(headers) is not None
+                secret = headers.get("authorization", "").partition(" ")[2].strip()
+                now: ApiToken | Principal | None = self.tokens.find(secret)
+            elif who.how == "session":
+                now = self.session(headers)
+            else:
+                return True
         except TokenRefused:
             return False
+        return now is not None and now.role.includes(who.role)
 
     def session(self, headers: Headers) -> Principal | None:
         """Return whose browser session the cookie is; None without one."""

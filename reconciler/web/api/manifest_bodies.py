@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from reconciler.control.manifest_drafts import EtagCondition
+from reconciler.manifests.diagnostics import START, Diagnostic, Path, Position, dotted
+from reconciler.manifests.yaml import document_reader, text_encoding
+from reconciler.manifests.yaml.document_nodes import Node
 from reconciler.web.api.described_collector import READ_ONLY, YAML_NAMES
+from reconciler.web.entity_tags import tags_in
+from reconciler.web.problem_details import MalformedBody
 
 LARGEST = 1 << 20
 """The greatest size of a body in bytes: that of a manifest file."""
 DEEPEST = 64
+BODY = "body"
+"""What the diagnostics of a body name as its file."""
+CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _ACCEPTED = "application/json, application/yaml"
 
 
 class _BadBody(ValueError):
-    """The body is no manifest in JSON. The message says why."""
+    """The body is no manifest in JSON. The message says why; `rule` is that of a diagnostic."""
+
+    def __init__(self, message: str, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 async def manifest_of(request: Request) -> str | Mapping[str, Any]:
     """Return the manifest that a request sends: YAML as text, JSON as data. Raises HTTPException
-    400, 413, 415."""
+    413, 415, and MalformedBody."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind, charset = kind.strip(), parameters.partition("charset=")[2].strip('" ')
     if kind not in {"application/json", *YAML_NAMES} or charset not in {"", "utf-8", "utf8"}:
@@ -34,7 +47,10 @@ async def manifest_of(request: Request) -> str | Mapping[str, Any]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise HTTPException(400, f"byte {error.start} of the body is not UTF-8") from error
+        before = text_encoding.lines(body[: error.start].decode("utf-8-sig"))
+        position = Position(len(before), len(before[-1]) + 1)
+        message = f"byte {error.start} of the body is not UTF-8: send it in UTF-8"
+        raise _malformed(position, "not-utf8", message) from error
     return text if kind in YAML_NAMES else _json(text)
 
 
@@ -57,51 +73,91 @@ def _json(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
         _require_shallow(found, DEEPEST)
-    except RecursionError:
-        raise HTTPException(400, "the body is nested too deep") from None
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise HTTPException(400, f"the body is not JSON: {error.msg} ({where})") from error
+        position = Position(error.lineno, error.colno)
+        empty = "the body is empty: send the manifest"
+        message = f"the body is not JSON: {error.msg}" if text.strip() else empty
+        raise _malformed(position, "syntax" if text.strip() else "empty-file", message) from error
     except _BadBody as error:
-        raise HTTPException(400, f"the body is not a manifest in JSON: {error}") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise HTTPException(400, "the body has a number that is too long") from error
+        message = f"the body is not a manifest in JSON: {error}"
+        raise MalformedBody(message, _places(text) or [_here(START, error.rule, message)]) from None
+    except (RecursionError, ValueError) as error:
+        message = "the body has a number that is too long: write it in quotes if it is text"
+        rule = "ambiguous-number"
+        if isinstance(error, RecursionError):
+            message, rule = "the body is nested too deep", "too-deep"
+        raise MalformedBody(message, _places(text) or [_here(START, rule, message)]) from None
     if not isinstance(found, dict):
-        raise HTTPException(400, "the body is no object of JSON")
+        message = "the body is no object of JSON: send one object with the manifest's fields"
+        raise _malformed(START, "type", message)
     return {key: value for key, value in found.items() if key not in READ_ONLY}
+
+
+def _places(text: str) -> list[Diagnostic]:
+    """Return what the reader of YAML, which JSON is, finds in a body, with the places."""
+    documents, unusable = document_reader.read(text.encode())
+    found = [
+        _here(position, one.rule, one.message, dotted(one.path))
+        for document in documents
+        for position, one in document.findings
+    ]
+    found += [_here(*place) for one in documents for place in _constants(one.root, text)]
+    if unusable:
+        found.append(_here(unusable.position, unusable.rule, unusable.message))
+    return found
+
+
+def _constants(node: Node, text: str, path: Path = ()) -> Iterator[tuple[Position, str, str, str]]:
+    """Yield each number that is none, which JSON does not have (RFC 8259, section 6)."""
+    below = node.children.items() if isinstance(node.children, dict) else enumerate(node.children)
+    for part, one in below:
+        yield from _constants(one, text, (*path, part))
+    if node.value in CONSTANTS:
+        line = text_encoding.lines(text)[node.position.line - 1]
+        if not line.startswith('"', node.position.column - 1):
+            message = f"{node.value} is no number: write one, or leave the field out"
+            yield node.position, "ambiguous-number", message, dotted(path)
+
+
+def _here(position: Position, rule: str, message: str, path: str = "") -> Diagnostic:
+    return Diagnostic.error(BODY, position, path, rule, message)
+
+
+def _malformed(position: Position, rule: str, message: str) -> MalformedBody:
+    where = f"line {position.line}, column {position.column}"
+    return MalformedBody(f"{message} ({where})", [_here(position, rule, message)])
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _BadBody("a key stands twice in one object")
+        raise _BadBody("a key stands twice in one object", "duplicate-key")
     return found
 
 
 def _constant(word: str) -> Any:
-    raise _BadBody(f"{word} is no number")
+    raise _BadBody(f"{word} is no number", "ambiguous-number")
 
 
 def _require_shallow(value: Any, left: int) -> None:
+    if not isinstance(value, dict | list):
+        return
     if left == 0:
-        raise _BadBody(f"it is nested deeper than {DEEPEST}")
-    for below in (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    ):
+        raise _BadBody(f"it is nested deeper than {DEEPEST}", "too-deep")
+    for below in value.values() if isinstance(value, dict) else value:
         _require_shallow(below, left - 1)
 
 
-def expected_etags(request: Request, *, needed: bool) -> frozenset[str] | None:
-    """Return the ETags of `If-Match` (RFC 9110, section 13.1.1); None: any will do. Those of ours
-    have no commas, and may come without their quotation marks; weak ones never match. Raises
-    HTTPException 428 where the header is needed and missing."""
-    text = ", ".join(request.headers.getlist("if-match")).strip()
-    if text == "*":
-        return None
-    if text:
-        return frozenset(one.strip().removeprefix('"').removesuffix('"') for one in text.split(","))
-    if needed:
+def condition(request: Request, *, needed: bool) -> EtagCondition:
+    """Return what `If-Match` and `If-None-Match` demand of the manifest's ETag (RFC 9110, section
+    13.1). Raises HTTPException 428 where `If-Match` is needed and missing."""
+    wanted = tags_in(request.headers, "if-match")
+    unwanted = tags_in(request.headers, "if-none-match")
+    if wanted is None and needed:
         raise HTTPException(
             428, "If-Match is needed: the ETag of the manifest that is to be changed"
         )
-    return None
+    return lambda etag: (
+        (wanted is None or wanted.match_strongly(etag))
+        and not (unwanted is not None and unwanted.match_weakly(etag))
+    )

@@ -12,6 +12,7 @@ from reconciler.control.manifest_drafts import (
     CreateManifest,
     DeclaredManifest,
     DeleteManifest,
+    EtagCondition,
     ManifestChange,
     ReplaceManifest,
     SwitchManifest,
@@ -22,7 +23,7 @@ from reconciler.model.spec import MailCollector
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.api.collector_resources import COLLECTOR
 from reconciler.web.api.described_collector import describe_collector, etag
-from reconciler.web.api.manifest_bodies import expected_etags, manifest_of
+from reconciler.web.api.manifest_bodies import condition, manifest_of
 from reconciler.web.api.operations import DRY_RUN, Handler, Operation, flag
 
 COLLECTORS = "/api/v1/collectors"
@@ -125,13 +126,13 @@ class ManifestResources:
 
     async def replace(self, request: Request) -> Response:
         trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
-        matching = expected_etags(request, needed=not trial)
+        matching = condition(request, needed=not trial)
         asked = ReplaceManifest(name, await manifest_of(request))
         return await self._changed(request, asked, matching, trial=trial)
 
     async def delete(self, request: Request) -> Response:
         trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
-        matching = expected_etags(request, needed=not trial)
+        matching = condition(request, needed=not trial)
         if trial:
             return await self._proposed(DeleteManifest(name), matching)
         await self._applied(request, DeleteManifest(name), matching)
@@ -145,14 +146,14 @@ class ManifestResources:
 
     async def _switch(self, request: Request, *, enabled: bool) -> Response:
         asked = SwitchManifest(request.path_params["name"], enabled)
-        matching = expected_etags(request, needed=False)
+        matching = condition(request, needed=False)
         return await self._changed(request, asked, matching, trial=flag(request, DRY_RUN.name))
 
     async def _changed(
         self,
         request: Request,
         asked: ReplaceManifest | SwitchManifest,
-        matching: frozenset[str] | None,
+        matching: EtagCondition | None,
         *,
         trial: bool,
     ) -> Response:
@@ -162,12 +163,12 @@ class ManifestResources:
         return await describe_collector(self._control, request, asked.name, more=_git(done))
 
     async def _applied(
-        self, request: Request, asked: ManifestChange, matching: frozenset[str] | None
+        self, request: Request, asked: ManifestChange, matching: EtagCondition | None
     ) -> AppliedChange:
         by = require_role(request, Role.OPERATE).name
         return await self._control.manifests.apply(asked, by, matching)
 
-    async def _proposed(self, asked: ManifestChange, matching: frozenset[str] | None) -> Response:
+    async def _proposed(self, asked: ManifestChange, matching: EtagCondition | None) -> Response:
         found = await self._control.manifests.propose(asked, matching)
         found.draft.require_valid()
         return JSONResponse(_dry_run_answer(found), headers=_etag(found.draft.before))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.web.access.roles import Role, require_role
+from reconciler.web.entity_tags import conditional
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -77,7 +78,10 @@ def _dispatch(methods: Mapping[str, Operation]) -> Handler:
             require_role(request, operation.role)
         if method != "GET" and DRY_RUN not in operation.query and flag(request, DRY_RUN.name):
             raise HTTPException(400, "this cannot be tried with dryRun: it would be done")
-        return await operation.handler(request)
+        answer = await operation.handler(request)
+        if method == "GET" and operation.role is not None:
+            return conditional(request, answer)
+        return answer
 
     return serve
 

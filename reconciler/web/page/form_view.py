@@ -147,7 +147,7 @@ class FormView:
         return await self._page(request, form, 422, proposed, show_problems=True)
 
     async def _write(self, form: CollectorForm, by: str) -> None:
-        manifests, expected = self._control.manifests, None if form.is_new else [form.etag]
+        manifests, expected = self._control.manifests, None if form.is_new else form.etag.__eq__
         if not form.typed_password:
             await manifests.apply(form.change(), by, expected)
             return

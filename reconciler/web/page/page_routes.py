@@ -3,7 +3,7 @@ from a page of this session (hazard W2)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from msgspec import Struct
 from starlette.applications import Starlette
@@ -35,14 +35,29 @@ class PageRoute(Struct, frozen=True):
 
 def page_application(pages: Iterable[PageRoute]) -> Starlette:
     """Return the page as an application of its own. Its errors are pages."""
+    by_path: dict[str, dict[str, Handle]] = {}
+    for one in pages:
+        by_path.setdefault(one.path, {})[one.method] = _wrapped(one)
     return Starlette(
-        routes=[Route(one.path, _wrapped(one), methods=[one.method]) for one in pages],
+        routes=[
+            Route(path, _dispatched(methods), methods=sorted(methods))
+            for path, methods in by_path.items()
+        ],
         exception_handlers={
             HTTPException: _show_http_error,
             CollectorError: _show_collector_error,
             Exception: _show_defect,
         },
     )
+
+
+def _dispatched(methods: Mapping[str, Handle]) -> Handle:
+    """Return the handler of all methods of a path: a refused one is told which there are."""
+
+    async def serve(request: Request) -> Response:
+        return await methods["GET" if request.method == "HEAD" else request.method](request)
+
+    return serve
 
 
 def form_of(request: Request) -> FormData:
@@ -73,7 +88,10 @@ def _require_own_form(request: Request) -> None:
 
 async def _show_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # what the handler is registered for
-    return await _shown(request, error, error.status_code, error.detail)
+    answer = await _shown(request, error, error.status_code, error.detail)
+    for name, value in (error.headers or {}).items():
+        answer.headers.setdefault(name, value)
+    return answer
 
 
 async def _show_collector_error(request: Request, error: Exception) -> Response:

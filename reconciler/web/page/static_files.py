@@ -16,15 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reconciler.web.entity_tags import conditional, tag_of
+
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class StaticFile(Struct, frozen=True):
-    """A file as it is sent. `packed` is its content in gzip (RFC 1952)."""
+    """A file as it is sent. `packed` is its content in gzip (RFC 1952). `tag` and `packed_tag` are
+    their ETags, each with its quotation marks."""
 
     content: bytes
     packed: bytes
     media_type: str
+    tag: str
+    packed_tag: str
 
 
 @functools.cache
@@ -35,8 +40,13 @@ def static_files() -> dict[str, StaticFile]:
         kind = file.name[file.name.rfind(".") :]
         if kind in _TYPES:
             content = file.read_bytes()
+            tag = tag_of(content)
             found[file.name] = StaticFile(
-                content, gzip.compress(content, mtime=0), f"{_TYPES[kind]}; charset=utf-8"
+                content,
+                gzip.compress(content, mtime=0),
+                f"{_TYPES[kind]}; charset=utf-8",
+                f'"{tag}"',
+                f'"{tag}-gzip"',
             )
     return found
 
@@ -66,5 +76,7 @@ async def serve_static(request: Request) -> Response:
         "Vary": "Accept-Encoding",
     }
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"})
-    return Response(file.content, headers=headers)
+        packed = {**headers, "Content-Encoding": "gzip", "ETag": file.packed_tag}
+        return conditional(request, Response(file.packed, headers=packed))
+    plain = Response(file.content, headers={**headers, "ETag": file.tag})
+    return conditional(request, plain)
