@@ -1,9 +1,8 @@
 """The JSONPath of kubectl: `{.items[*].metadata.name}`, with text around it, `{range …}{end}` and
 filters.
 
-Its documentation is "JSONPath Support" in Kubernetes' reference. What it has and other JSONPaths do
-not (text around the expressions, ranges, several results in one line) is what people type, so that
-no library of JSONPath does.
+Its documentation is "JSONPath Support" in Kubernetes' reference. People use its extensions: text
+around expressions, ranges, several results in one line. No JSONPath library has these.
 """
 
 from __future__ import annotations

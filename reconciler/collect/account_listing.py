@@ -1,5 +1,5 @@
-"""The first part of a session: list the account, look up what the ledger knows of its messages,
-recognise those that were collected under other keys, and select what to attempt."""
+"""The first part of a session: list the account, look up its messages in the ledger, recognise
+those collected under other keys, and select what to attempt."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Acknowledgement(Generic[S]):
         """Delete the messages, and return the keys of those that are gone, or will be when the
         connection ends in good order.
 
-        Where the connection is lost, the same is tried once more, then by halves, each of which is
+        If the connection is lost, the same is tried once more, and then by halves. Each half is
         settled before the next one is tried; the next session goes on from there.
         """
         gone: frozenset[str] = frozenset()

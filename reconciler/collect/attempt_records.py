@@ -31,8 +31,8 @@ class AttemptRecords(Generic[S]):
         self._reidentification = reidentification
 
     def write(self, folder: Folder, records: Sequence[tuple[Attempt, Record]]) -> None:
-        """Write the records to the ledger. A message whose delivery began under another key is
-        recorded there, then moves: a crash in between leaves an orphan as before."""
+        """Write the records to the ledger. If a message's delivery began under another key, it is
+        recorded there and then moved. A crash in between leaves an orphan as before."""
         ledger, collector = self._context.ledger, self._context.task.collector
         records = [
             (attempt, _presumed_if_ambiguous(attempt, record)) for attempt, record in records
@@ -67,8 +67,8 @@ class AttemptRecords(Generic[S]):
         reason: str,
         fingerprint: Fingerprint | None = None,
     ) -> None:
-        """Record and count a message that was not delivered. Where the server has no keys, and none
-        was made, nothing can be recorded of it for longer than this session."""
+        """Record and count a message that was not delivered. If the server has no keys, and none
+        was made, it cannot be recorded beyond this session."""
         record = Record(
             attempt.key,
             state,

@@ -10,8 +10,8 @@
 
 (a) Or the interval, if that is less. (b) Or the interval, if that is more.
 
-A host that lets no collector in, for whatever reason, is the host's failure: its collectors wait
-while one of them tries (`control.host_health`).
+If a host lets no collector in, the failure is the host's: its collectors wait while one of them
+tries (`control.host_health`).
 
 Up to a fifth is added at random, so that collectors that failed together do not return together.
 """

@@ -105,8 +105,8 @@ class BatchCommit(Generic[S]):
             self._thread.shutdown()
 
     def _record_begun(self, folder: Folder, batch: Sequence[StagedAttempt[S]]) -> None:
-        """Record the messages as begun, so that they are recognised even after a crash followed by
-        a renumbering: in a Maildir by their files, by LMTP and SMTP by their X-Collector-Id. Where
+        """Record the messages as begun. So they are recognised even after a crash and a
+        renumbering: in a Maildir by their files, by LMTP and SMTP by their X-Collector-Id. Where
         this cannot be recorded, nothing is delivered."""
         begun = [_record(message, ()) for message in batch if message.attempt.origin is None]
         self._context.ledger.record(

@@ -1,8 +1,8 @@
 """Which message is to blame when a fetch breaks down, and what is recorded of it.
 
-A server that cannot deliver one message may refuse it, leave it out, say goodbye, close, fall
-silent, or break its protocol in the middle of others. The session goes on over another connection.
-What follows for the messages:
+A server that cannot deliver one message may refuse it or leave it out. It may also say goodbye,
+close, fall silent, or break its protocol in the middle of others. The session goes on over another
+connection. What follows for the messages:
 
     what had come                        is delivered
     the one that is likely the cause     is a *suspect*: asked for alone and last, from the next
@@ -44,8 +44,8 @@ from reconciler.model.messages import Unfetched, Vanished
 from reconciler.model.outcomes import MessageState, Record
 
 _FRUITLESS = 4
-"""After this number of connections in a row on which nothing came, though messages from everywhere
-in the folder were asked for, the folder gives nothing now."""
+"""After this number of connections in a row without a message, the folder gives nothing now.
+Messages from everywhere in it were requested."""
 _GONE = "the server lists it, and it is gone when it is asked for"
 
 
@@ -132,10 +132,10 @@ class FetchFailures(Generic[S]):
         """Return those of the `open_` messages that are still to be asked for.
 
         The likely cause waits for the next session, which may have more luck; where there are many,
-        all are asked for alone after everything else. A message that was asked for `alone` is the
-        cause, with two exceptions: it came behind a message that the server refused, or behind the
-        last one that the server gives over one connection. Where messages were not asked for
-        `one_by_one` and the connection was reset, nobody knows how far the server had come.
+        all are asked for alone after everything else. A message that was requested `alone` is the
+        cause. There are two exceptions: the server had refused the message before it, or it allows
+        no further message over one connection. Where messages were not asked for `one_by_one` and
+        the connection was reset, nobody knows how far the server had come.
         """
         causes = self._causes(open_)
         connection = self._connection
@@ -231,8 +231,8 @@ class FetchFailures(Generic[S]):
 
     def _settle_without_probe(self, trouble: SourceError | None, later: SourceError | None) -> None:
         """Decide where no other message can be asked for. A message counts as failed if it failed
-        in an earlier session in which others came, or if it is the only one: nobody will ever know
-        more of it."""
+        in an earlier session in which others came. The only message of a folder counts at once,
+        because no other one can give a proof."""
         lost_alone = any(failure.alone for failure in self._lost)
         failures = [failure for failure in self._take() if failure.alone]
         any_unproven = not all(failure.is_proven for failure in failures)

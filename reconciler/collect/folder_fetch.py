@@ -57,8 +57,8 @@ class FolderFetch(Generic[S]):
         self._failures = FetchFailures(context, connection, progress, records, self._probe, work)
 
     def collect(self) -> None:
-        """Collect all but the suspects, then delete what was collected by earlier sessions: a
-        server that fails at deleting does not hold up new mail."""
+        """Collect all but the suspects, then delete messages that earlier sessions collected. So a
+        server that fails to delete does not delay new mail."""
         work = self.work
         if work.listing.read_only and self._context.task.deletes:
             self._context.note(
@@ -196,8 +196,8 @@ T = TypeVar("T")
 
 
 def reorder(messages: Mapping[str, T], order: Mapping[str, int], *, last: bool) -> dict[str, T]:
-    """Return the messages so that the next connection begins elsewhere: many that do not come may
-    lie side by side.
+    """Return the messages in an order that begins elsewhere, because many messages that do not come
+    may be next to each other.
 
     It begins in the middle of the longest stretch that was not tried (or, with `last`, at its end
     and backwards). `order` gives the place of each message in the folder.

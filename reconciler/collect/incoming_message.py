@@ -1,5 +1,5 @@
-"""The octets of one message while they are read from the server: line ends are unified, the size
-and the digests are taken on the way. `spool` reads a message to its end before anything is decided
+"""The octets of one message while they are read from the server. This unifies line ends, and
+computes the size and the digests. `spool` reads a message to its end before anything is decided
 about it."""
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def fingerprint(content: Iterable[bytes]) -> Fingerprint:
 def header_digest(header: bytes) -> str | None:
     """Return `Fingerprint.header` of a header block that came without its message.
 
-    None where the block may differ from the one in the message: it is empty, or one of its lines is
-    no field (RFC 5322, 2.2).
+    None if the block may differ from the message's own: it is empty, or one of its lines is no
+    field (RFC 5322, section 2.2).
     """
     unified = b"".join(unify_line_ends([header]))
     block = unified.partition(b"\n\n")[0].rstrip(b"\n")

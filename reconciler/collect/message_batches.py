@@ -257,7 +257,7 @@ class MessageBatches(Generic[S]):
 
 
 def _is_known_deleted(message: StagedAttempt[S]) -> bool:
-    """Return whether the server lists again the very message whose deletion it confirmed."""
+    """Return whether the server lists the same message again after it confirmed its deletion."""
     previous = message.attempt.previous
     return (
         previous is not None

@@ -57,8 +57,8 @@ def match(
 def recognise(
     fingerprint: Fingerprint, orphans: Iterable[Orphan], claimed: Collection[int]
 ) -> Orphan | None:
-    """Return the orphan with this very content: a collected one if there is one, and none that is
-    `claimed` by another message."""
+    """Return the orphan with the same content, a collected one if possible. Orphans `claimed` by
+    other messages are left out."""
     same = [
         orphan
         for orphan in orphans

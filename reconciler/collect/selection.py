@@ -193,8 +193,8 @@ def rounds(attempts: Iterable[Attempt]) -> Iterator[list[Attempt]]:
     """Cut the attempts into rounds of at most `ROUND_COUNT` messages and, unless one alone is
     larger, `ROUND_OCTETS`.
 
-    After each round what was collected is deleted, so that a session that is cut short leaves
-    little to be deleted by the next.
+    Each round ends with the deletion of its collected messages. So an interrupted session leaves
+    few deletions to the next.
     """
     chosen: list[Attempt] = []
     octets = 0
@@ -220,8 +220,8 @@ class _Sorted(Struct):
     presumed: list[Attempt] = field(default_factory=list)
     """Collected as well, judging by the headers: to be deleted once the content was compared."""
     kept: int = 0
-    """Collected as well, and not to be deleted now: doubtful (`Arrival.doubt`), presumed in a mode
-    that deletes nothing, or more than one session deletes."""
+    """Also collected, but not to be deleted now: doubtful (`Arrival.doubt`), presumed in a mode
+    that deletes nothing, or beyond the deletions of one session."""
     too_large: int = 0
     parked: int = 0
     paused: int = 0

@@ -1,8 +1,8 @@
 """Whether the server gives any message of a folder at all.
 
-A server that fails for one message looks like one that fails for all, where nothing else is asked
-for. Then a message that came before, the probe, is asked for again. In the modes that delete, one
-message is kept on the server as a probe until the end.
+Without a request for another message, a server that fails for one message looks like one that fails
+for all. Then a message that came before, the probe, is asked for again. In the modes that delete,
+one message is kept on the server as a probe until the end.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@
     record        `AttemptRecords`: in the ledger, once the batch is durable at the destination
     acknowledge   `Acknowledgement`: deleted from the server, once the ledger has it
 
-A crash between any two of these leaves a state that the next session recognises: committed but not
-recorded is delivered again under the same name and adopted; recorded but not deleted is only
-deleted.
+After a crash between any two of these, the next session recognises the state. A message committed
+but not recorded is delivered again under the same name and adopted; recorded but not deleted is
+only deleted.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class Session(Generic[S]):
         )
 
     def _give_up_folder(self, error: FolderFailed, failed: int, *, sole: bool) -> None:
-        """Go on without the folder. Raise what it means for the account where it is the only one,
-        or not the first to fail while nothing has come."""
+        """Go on without the folder. Raise the error for the account if this is its only folder, or
+        not the first failed one while nothing has come."""
         progress = self._progress
         progress.trouble = progress.trouble or error.alone
         if error.alone and (sole or (failed > 1 and not progress.arrived)):

@@ -2,8 +2,8 @@
 listing.
 
 The counters of such a session are kept with the state of the account and the digest of the spec.
-They hold until anything of the collector is recorded (the ledger sees to that), or for a day:
-servers may be wrong about themselves.
+They hold until the ledger records anything of the collector, for a day at most, because servers may
+report a wrong state.
 """
 
 from __future__ import annotations

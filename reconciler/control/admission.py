@@ -1,10 +1,10 @@
-"""Who may begin a session now: so many at once in all, so many with one host, and so many logins a
+"""Admission of sessions, within three limits: sessions in all, sessions with one host, and logins a
 minute there (hazards R1, R4). And who must wait because a host, or a destination, is not there
 (`control.host_health`, `control.destination_queues`).
 
 A session that waits here is an entry in a queue: it holds no thread and no connection. Hosts take
-turns (`control.host_turns`). A quarter of all sessions is kept for hosts whose last sessions went
-well, each with a few, so that hosts that are slow or silent cannot take all. Half of that quarter
+turns (`control.host_turns`). A quarter of all sessions is reserved for hosts whose last sessions
+succeeded, a few for each. So slow or silent hosts cannot occupy all sessions. Half of that quarter
 also serves hosts that nobody has tried yet, one session each. Hosts that are away have a quarter at
 most. One destination takes at most three quarters, and one session at a time while it takes no
 mail. Where there is one host only, nothing is kept. When somebody waits all the same whose host is
@@ -117,7 +117,7 @@ class Admission:
     def on_changed(
         self, changed: Callable[[str], None], moved: Callable[[Collection[str]], None]
     ) -> None:
-        """Set whom to tell. `changed`: a collector's host is away, or back. `moved`: the host of
+        """Set the callbacks. `changed`: a collector's host is away, or back. `moved`: the host of
         these collectors, which is away, is tried at another time."""
         self._changed, self._moved = changed, moved
 

@@ -1,7 +1,7 @@
-"""Runs the checks that users ask for: few at once, in threads of their own, and admitted to a host
-as sessions are.
+"""Runs requested checks: a few at once, in threads of their own, and admitted to a host like
+sessions.
 
-So a server that never answers costs a few threads, however often it is checked, and a host's limits
+So a server that never answers costs a few threads, however often it is checked. A host's limits
 hold for sessions and checks together.
 """
 
@@ -65,8 +65,8 @@ class CheckRequests:
         return await asyncio.shield(running)
 
     async def run_draft(self, collector: DesiredCollector) -> CheckReport:
-        """Return what was found for a collector that is not declared so: nothing is learnt for the
-        one that is. Raises CollectorError where nothing was tried."""
+        """Return the result for a draft of a collector. The declared collector learns nothing from
+        it. Raises CollectorError where nothing was tried."""
         async with (
             self._room,
             admitted(self._admission, target_of(collector), urgent=True) as ticket,
@@ -119,8 +119,8 @@ class CheckRequests:
 
 
 async def reported(name: str, asked: Awaitable[CheckReport]) -> CheckReport:
-    """Return the report of the check `asked`, also where it was not made: this login was refused
-    before, or its host lets nobody in."""
+    """Return the report of the check `asked`, also if it was not made because this login was
+    refused before or the host lets nobody in."""
     try:
         return await asked
     except SessionRefused as refused:

@@ -53,8 +53,7 @@ class ContainedDefects:
             self._tell(name, doing, defect)
 
     def unforeseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what nothing waits for, so that nobody else would: the event loop's exception
-        handler."""
+        """Log an exception that no code waits for: the event loop's exception handler."""
         defect = context.get("exception")
         self.count += isinstance(defect, Exception)
         log.error(
@@ -64,13 +63,13 @@ class ContainedDefects:
         )
 
     def of(self, name: str) -> str:
-        """Return what is to be said of a collector; "" where nothing is."""
+        """Return the sentence about a collector's defects; "" if there are none."""
         return "; ".join(
             _sentence(doing, place) for doing, place in self._found.get(name, {}).items()
         )
 
     def only(self, name: str, doing: str) -> str:
-        """Return the same of one thing that was to be done."""
+        """Return the same for one activity only."""
         place = self._found.get(name, {}).get(doing)
         return _sentence(doing, place) if place else ""
 

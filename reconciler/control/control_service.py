@@ -146,8 +146,8 @@ class ControlService:
         return self._board.collector(name)
 
     async def query(self, query: Query) -> tuple[QueryPage, Mapping[CollectorState, int]]:
-        """Return one page of what a checked query selects, and how many of what it selects are in
-        each state, whatever states it wants."""
+        """Return one page of the collectors that a checked query selects. The counts by state
+        ignore the query's own choice of states."""
         return of_states(await self._selected(query), query, self._board.state)
 
     async def selected_names(self, query: Query) -> Sequence[str]:
@@ -294,8 +294,8 @@ class ControlService:
         return sum(one.removed for one in self.held())
 
     async def plan(self) -> Mapping[str, Any]:
-        """Return what is on disk and not yet in force, as of `plan -o json`: without what is held,
-        and without collectors that stay as they are."""
+        """Return the changes on disk that are not in force yet, as in `plan -o json`: without held
+        changes and without unchanged collectors."""
         desired = self._controller.desired
         found = notable_steps(plan(desired, self._loops.actual())) if desired else Plan()
         remembered = await self.history_sizes([step.name for step in found.steps])

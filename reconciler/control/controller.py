@@ -106,8 +106,8 @@ class Controller:
         return self._decision.observation.diagnostics if self._decision else ()
 
     def on_moved(self, tell: Callable[[frozenset[Path]], None]) -> None:
-        """Set what is called when the directory, one below it, or a file elsewhere that it
-        depends on is another one than before."""
+        """Set the callback for a replaced directory: the root, one below it, or a file elsewhere
+        that the manifests depend on."""
         self._moved = tell
 
     def on_turned(self, tell: Callable[[], None]) -> None:
@@ -286,8 +286,8 @@ class Controller:
         self._board.declare(decision.desired, generations, decision.observation.revision, names)
 
     def _untold(self, before: Plan) -> Iterator[Step]:
-        """Yield the changes that were not logged yet: a change that a defect keeps from being made
-        is planned again in each turn."""
+        """Yield the changes that were not logged yet. A change that a defect prevents is planned
+        again in each turn."""
         told = {(type(step), step.name) for step in before.changes} if self.trouble else set()
         return (step for step in self.plan.changes if (type(step), step.name) not in told)
 

@@ -50,7 +50,7 @@ message may be interrupted at any step."""
 
 _SWITCH = 0.001
 """Seconds after which a thread that works lets another one work. The event loop waits that long for
-each thread that reads a flood from a server, and it needs several turns for one answer."""
+each thread that reads a very long reply. One answer of the API needs several such turns."""
 
 
 class Parts(Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Who may deliver to a destination, and who waits for a mail system that takes no mail.
 
-A destination that failed takes one session at a time, and one more for each that went well, until
-one of them has delivered. A mail system (LMTP, SMTP) is also judged as a host is
-(`control.host_health`): while it is away, those that have mail for it wait, and one of them tries
+After a failure, a destination gets one session at a time, and one more after each success, until
+one of them has delivered. A mail system (LMTP, SMTP) also has a state like a host's
+(`control.host_health`). While it is away, collectors with mail for it wait, and one of them tries
 every 15 seconds.
 """
 

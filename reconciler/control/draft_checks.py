@@ -57,8 +57,8 @@ class DraftChecks:
         raise EditRefused(invalid.problem.message if invalid else "it could not run")
 
     def _is_running(self, draft: DesiredCollector) -> bool:
-        """Return whether the account is that of the loop of this name: what that has learnt of the
-        login then holds."""
+        """Return whether the account is that of the loop of this name. Then the loop's back-off
+        holds for it too."""
         running = self._loops.actual([draft.name]).get(draft.name)
         return running is not None and _login(running) == _login(draft)
 

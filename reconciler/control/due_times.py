@@ -18,8 +18,7 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Failure
 
 DESTINATION_PATIENCE = 3600.0
-"""Seconds after which a collector that waits for its destination tries again, even if nobody told
-it that the destination is back."""
+"""Seconds after which a collector that waits for its destination tries again in any case."""
 
 
 class DueTimes:
@@ -37,8 +36,8 @@ class DueTimes:
 
     def first(self, delay: float) -> float:
         """Return when the first session of this spec is due: after `delay` seconds, or when a
-        back-off that was kept for it ends. What that back-off tells of the host and of the
-        destination, from before this process, is passed on to the admission."""
+        back-off that was kept for it ends. The admission learns from that back-off the state of the
+        host and of the destination before this process."""
         now, retry = self._clock.monotonic(), self._backoff.in_force
         if retry is not None and retry.reason in HOST_REASONS and self._backoff.seconds_left:
             self.host.recall(Failure(retry.reason, retry.message), now)

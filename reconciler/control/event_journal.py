@@ -1,5 +1,4 @@
-"""The changes of what is shown, numbered, so that a reader that was away can go on where it
-stopped.
+"""The numbered changes of the shown collectors. A reader that was away continues where it stopped.
 
 Only the latest change of each collector is kept: who missed ten changes of one collector gets the
 last. What is kept is bounded by the number of collectors, and of removals.

@@ -8,10 +8,10 @@ there.
              seconds. After a long outage it tries less often: every 120th part of the outage, 15
              minutes at most. The others wait, and follow when it is let in
 
-A failure counts for the host where it came before the login was answered. Three in a row (or as
-many as there are collectors) make the host away, and twice as many after each false alarm: so a
-name with one dead server of two stays open. A collector that fails while others are let in has a
-trouble of its own, and a back-off of its own (`collect.backoff`).
+A failure counts for the host where it came before the login was answered. After three failures in a
+row (or as many as there are collectors) the host is away. Each false alarm doubles that number, so
+a name with one dead server of two stays open. If a collector fails while others are let in, the
+cause is its own, and so is its back-off (`collect.backoff`).
 
 Mail systems that mail is delivered to are judged in the same way (`control.destination_queues`).
 """
@@ -178,8 +178,8 @@ class HostHealth:
         """Note that a session, begun at `began`, was not let in. Return whether the host is away
         from now on.
 
-        Where others were let in since then, the failure may be the session's own: nothing is
-        concluded, but one at a time comes until the next one is let in.
+        If others were let in since then, the failure may be the session's own. Nothing is
+        concluded, but sessions come one at a time until the next one is let in.
         """
         self.known = False
         if began <= self.entered_at:

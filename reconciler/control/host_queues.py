@@ -12,8 +12,8 @@ from reconciler.control.host_limits import HostLimits
 from reconciler.model.outcomes import Failure
 
 NOT_LET_IN, SLICE, LAST = 8.0, 60.0, 30.0
-"""Seconds that a session may take while others wait: until it is let in, in all, and from being
-told to end."""
+"""Seconds that a session may take while others wait: until it is let in, in all, and after a
+request to end."""
 NEVER = float("inf")
 
 
@@ -122,7 +122,7 @@ class PortQueue:
         self.tickets.move_to_end(ticket.target.destination)
 
     def take_impatient(self) -> list[Ticket]:
-        """Take out those who want to be told when the host is away."""
+        """Remove and return the tickets that are to be refused while the host is away."""
         found = [
             ticket
             for waiting in self.tickets.values()

@@ -1,7 +1,7 @@
 """The turns of the hosts: whose next session may be admitted, in what order.
 
-A host has a turn when a session of it is due, it bears one more connection, and its pace of logins
-allows one. A host whose next session must wait has one timer, however many sessions wait for it.
+A host has a turn if a session for it is due, and its limits allow one more connection and one more
+login. A host whose next session must wait has one timer, however many sessions wait for it.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class HostTurns:
                 self._turns.move_to_end(host.name, last=False)
 
     def schedule(self, host: HostQueues) -> None:
-        """Give the host a turn, or the timer for one, or none. Forget it when nothing is left to
-        know of it."""
+        """Give the host a turn or a timer, or neither. Forget it when nothing is left to know of
+        it."""
         if host.timer is not None:
             host.timer.cancel()
             host.timer = None

@@ -90,7 +90,7 @@ class LoopSnapshot(Struct, frozen=True):
 
 
 class LoopObserver(Protocol):
-    """Hears what the loops do. All methods are called in the event loop's thread."""
+    """The observer of the loops. All methods are called in the event loop's thread."""
 
     def changed(self, name: str) -> None:
         """Note that something shown of this collector has changed."""

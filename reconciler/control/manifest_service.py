@@ -64,8 +64,8 @@ class ProposedChange(Struct, frozen=True):
 
 class ManifestService:
     """Reads and changes the manifests of the daemon's directory. Every method that takes a
-    collector's name, or a change of one, raises NotDeclared, and EditRefused where its file is to
-    be fixed by hand first."""
+    collector's name or change raises NotDeclared, and EditRefused if its file has to be fixed by
+    hand first."""
 
     def __init__(
         self,

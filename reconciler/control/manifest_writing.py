@@ -103,7 +103,11 @@ def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedCh
     if git_commit:
         require_committable(change.path)
     try:
-        if found.verb == "create" and found.after and _names_schema(found.after.text):
+        if (
+            found.verb == "create"
+            and found.after
+            and any(map(is_modeline, found.after.text.splitlines()))
+        ):
             provide(change.path.parent)
         change.write()
     except OSError as error:
@@ -126,10 +130,6 @@ def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedCh
         **({"trouble": done.trouble} if done.trouble else {}),
     )
     return done
-
-
-def _names_schema(text: str) -> bool:
-    return any(map(is_modeline, text.splitlines()))
 
 
 def is_writable(path: Path) -> bool:

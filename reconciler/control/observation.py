@@ -112,9 +112,9 @@ class ManifestDirectory:
     def observe_with(
         self, contents: Mapping[str, bytes | None], *, near: str | None = None
     ) -> ObservedManifests:
-        """Return what a look would find with these contents of files (None: no file), and with
-        everything else as it was at the last look. `near`: only what decides about this collector,
-        and about those in the same files. May be called in any thread."""
+        """Return the result of a look with these contents of files (None: no file), and with all
+        others as at the last look. `near`: only what decides about this collector, and about those
+        in the same files. May be called in any thread."""
         known = self._set
         if near is not None:
             beside = self._indexed().beside([("MailCollector", near)])

@@ -109,8 +109,8 @@ class OneSessionEach(Struct, frozen=True):
             return SessionReport(self.now(), self.now(), Outcome.FAILED, error=Failure.of(away))
 
     def _refusal(self, work: SessionRequest, force: bool) -> Failure | None:
-        """Return why there must be no session, such as that the service is paused, the server asked
-        for fewer requests, or it refused the login; None where there may be one."""
+        """Return why no session may start: the service is paused, the server asked for fewer
+        requests, or it refused the login; None where there may be one."""
         collector, retry = work.collector, work.retry
         if self.pause is not None:
             return Failure(PAUSED, f"the service is {self.pause.sentence}")

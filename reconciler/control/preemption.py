@@ -1,7 +1,7 @@
 """Making room: sessions that end early, because others wait whose host is blameless.
 
-Those that were not let in for 8 seconds end first, and those that have had a minute. They end after
-the message in hand, and 30 seconds later in any case.
+First end sessions that were not let in for 8 seconds, and those that have run for a minute. They
+end after the message in hand, and 30 seconds later in any case.
 """
 
 from __future__ import annotations

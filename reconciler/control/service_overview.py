@@ -1,5 +1,5 @@
 """What a look at all collectors finds, for the page and the API. With 10,000 of them a look takes
-some time: it lets others work meanwhile, and what it found serves whoever asks soon after."""
+some time. Other work goes on meanwhile, and the result also answers the next requests."""
 
 from __future__ import annotations
 

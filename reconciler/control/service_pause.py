@@ -1,5 +1,5 @@
-"""The pause of the whole service: who asked for it and why, in a file of the state directory, so
-that it survives a restart."""
+"""The pause of the whole service, in a file of the state directory, so that it survives a restart.
+It holds who asked for it, and why."""
 
 from __future__ import annotations
 

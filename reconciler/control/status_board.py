@@ -43,9 +43,9 @@ class _Past(Struct):
 
 
 class StatusBoard:
-    """What is shown of each collector, kept up to date by the controller and the loops. Whatever
-    changes is drawn anew once, in the event loop's next iterations: some at a time, so that others
-    work meanwhile where it is much."""
+    """What is shown of each collector, kept up to date by the controller and the loops. A changed
+    collector is drawn once, in the next iterations of the event loop. Many changes are drawn in
+    parts, with other work in between."""
 
     def __init__(self, clock: Clock, defects: ContainedDefects | None = None) -> None:
         self._clock = clock
@@ -264,8 +264,7 @@ class StatusBoard:
         self._publish(name, None)
 
     def _look_at_outages(self) -> None:
-        """Mark those as changed whose outages are others than those that were drawn, where that may
-        be."""
+        """Mark the collectors as changed whose outages differ from the drawn ones."""
         if not self._concerns_moved:
             return
         self._concerns_moved = False

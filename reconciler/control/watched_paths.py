@@ -10,9 +10,9 @@ _HOPS = 40
 
 
 def entries_on_way(path: Path) -> Iterator[Path]:
-    """Yield each path whose creation, replacement or removal may change where `path` leads: each
-    link on the way, the first entry that does not exist, and the end. Their parents are real paths
-    of directories that exist."""
+    """Yield each path whose creation, replacement or removal may change the target of `path`: each
+    link on the way, the first entry that does not exist, and the target itself. Their parents are
+    real paths of directories that exist."""
     left = _parts(path.absolute())
     here, hops = Path("/"), 0
     while left and hops <= _HOPS:

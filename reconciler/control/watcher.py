@@ -1,11 +1,11 @@
 """Watching the manifests' directory. An event only means "look again", and at most says where. What
 changed is found by looking (hazard L13).
 
-The directory may be swapped as a whole (git-sync's link, `mv`). What it depends on may stand
-elsewhere: a manifest that is a link, git's HEAD, a secret that a collector waits for. So the
-directory entries where that would happen are watched too. Some changes cause no event: on network
-file systems, after a mount, when the queue of events has overflowed. The controller's timer finds
-those, and then has everything watched anew.
+The directory may be swapped as a whole (git-sync's link, `mv`). The manifests may depend on files
+elsewhere: the target of a link, git's HEAD, a secret that a collector waits for. So the directory
+entries where that would happen are watched too. Some changes cause no event: on network file
+systems, after a mount, when the queue of events has overflowed. The controller's timer finds those,
+and then has everything watched anew.
 """
 
 from __future__ import annotations

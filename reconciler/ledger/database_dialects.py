@@ -113,8 +113,8 @@ class ManyRows:
     def _taken_apart(self, connection: Connection) -> tuple[str, str, str]:
         """Return the statement's text as three parts: before, for each further row, and after.
 
-        To compile it for many rows takes tens of milliseconds. So it is compiled for one row and
-        for two: where the two texts begin to differ, the longer one has the text of a further row.
+        To compile it for many rows takes tens of milliseconds. So the statement is compiled for one
+        row and for two. The difference of both texts is the text of a further row.
         """
         one, two = self._compiled(connection, 1), self._compiled(connection, 2)
         same = next(

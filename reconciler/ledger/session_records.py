@@ -140,8 +140,8 @@ class SessionRecords(Transactions):
             )
 
     def expire(self, now: datetime) -> None:
-        """Delete what is old: collectors that were retired for 30 days, epochs before the current
-        ones, sessions beyond the last 100, and accounts that no collector has any more.
+        """Delete old records: collectors retired for 30 days, earlier epochs, sessions beyond the
+        last 100, and accounts without collectors.
 
         This takes many small transactions, and may be interrupted between them. Of the time since
         the last call a day counts at most. So a clock that jumps forward deletes no history (hazard

@@ -64,8 +64,8 @@ class Transactions:
     def _require_there(self) -> None:
         """Check that the path still leads to the file that is open.
 
-        Where it was removed, moved or replaced, the open file still works, but nobody would ever
-        read what is written there (hazard R5). Raises LedgerUnavailable.
+        If it was removed, moved or replaced, the open file still works, but later processes would
+        not see its changes (hazard R5). Raises LedgerUnavailable.
         """
         if self._found() != self._identity:
             raise LedgerUnavailable(

@@ -1,9 +1,10 @@
 """Read addresses in the value of a header field (RFC 5322, section 3.4; RFC 6531).
 
 Groups, source routes, comments, display names and quoted local parts are understood. Addresses are
-never repaired, so the result has no domain that the message does not have. A text is no address
-with a blank or a control character inside, with two unquoted @, with `>` in a quoted local part, or
-with more octets than `LOCAL` or `DOMAIN`. RFC 2047 words are not decoded: addresses have none.
+never repaired, so the result has no domain that the message does not have. A text is no address if
+it contains a blank, a control character or two unquoted @. The same holds for `>` in a quoted local
+part, and for more octets than `LOCAL` or `DOMAIN`. RFC 2047 words are not decoded: addresses have
+none.
 """
 
 from __future__ import annotations

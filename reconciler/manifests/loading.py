@@ -64,8 +64,8 @@ class ParsedFile(Struct, frozen=True):
     """The manifests and diagnostics of one file.
 
     `complete` means that `manifests`, `broken` and `templates` together have every manifest of the
-    file. Otherwise the file may contain others whose names cannot be read: an empty file may be one
-    that is being written. No manifest of an incomplete file counts as removed.
+    file. Otherwise the file may contain others with unreadable names. An empty file may be in the
+    middle of a write. No manifest of an incomplete file counts as removed.
     """
 
     file: str

@@ -1,5 +1,5 @@
-"""The manifests of many files in one piece: what each file holds, with the templates of all files
-put under the collectors that name them.
+"""The manifests of many files as one set. Collectors are merged with the templates that they name,
+whatever file these are in.
 
 Reading takes two passes, for a template may stand in any file. First the files that may hold
 templates are parsed alone; then each file is parsed with all templates. A set remembers what it

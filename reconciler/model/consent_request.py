@@ -26,8 +26,8 @@ class ConsentMethod(Struct, frozen=True):
 
 
 class BrowserConsent(Struct, frozen=True):
-    """A consent that is asked for in a browser: the address to open, the state that comes back with
-    the answer, the verifier of PKCE, and the address that the browser comes back to."""
+    """A request for consent in a browser. `url` is the address to open, `state` returns with the
+    answer, `verifier` is that of PKCE, and `address` is where the browser returns to."""
 
     url: str
     state: str

@@ -38,7 +38,7 @@ def escape_unprintable(text: str) -> str:
     """Return `text` with everything unprintable as escapes.
 
     Stricter than `escape`: special spaces (such as U+00A0) and unassigned characters are escaped
-    too, because they must be visible to a person who looks for a typing error.
+    too, so that a typing error is visible.
     """
     if text.isprintable():
         return text

@@ -1,8 +1,7 @@
 """Find secrets, and parts of them, in what a stranger said (hazard S1).
 
 A server may quote a password in an error, cut it, or send it back in another form. So every part of
-`PART` octets or more is found, in each form in which servers write such texts: as it is, quoted, in
-base64, in hex.
+`PART` octets or more is found in each form: as it is, quoted, in base64, in hex.
 """
 
 from __future__ import annotations

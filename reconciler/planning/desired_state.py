@@ -1,8 +1,8 @@
 """The desired state: which collectors shall run, and with which spec. It follows from the manifests
 and from what was good before.
 
-No mistake stops a collector: a manifest that cannot be read or understood keeps its last good
-version, with the problem that says so.
+No mistake stops a collector. If a manifest cannot be read or understood, its last good version
+stays in force, and its problem is shown.
 """
 
 from __future__ import annotations

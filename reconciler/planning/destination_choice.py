@@ -26,11 +26,11 @@ class ChosenDestination(Struct, frozen=True):
 class Destinations:
     """The destinations in force.
 
-    One that is declared no longer stays for the collectors that still name it, so that their mail
-    does not go astray. `kept` has the names of those that are still in use.
+    A removed Destination stays in force for the collectors that still name it, so that their mail
+    is not delivered elsewhere. `kept` has the names of those that are still in use.
 
-    The built-in one is for where none is declared. One that was never valid is declared all the
-    same: mail that is meant for it must not go elsewhere, and be deleted on the server.
+    The built-in one is for where none is declared. A Destination that was never valid still counts
+    as declared. Otherwise its mail would be delivered elsewhere, and deleted on the server.
     """
 
     def __init__(

@@ -57,8 +57,8 @@ def desired_near(
     desired: Desired, observed: ObservedManifests, name: str, is_declared: Callable[[Key], bool]
 ) -> Desired:
     """Return the part of what is desired that decides about a few collectors: `name`, and those in
-    `observed`. That is they themselves, the Destinations, and what is declared no longer
-    (`is_declared` tells) and may now have another name. It does for a desired state without a held
+    `observed`. That is the collectors themselves, the Destinations, and removed collectors (see
+    `is_declared`) that may now have another name. It does for a desired state without a held
     rerouting: that counts all collectors."""
     near = {("MailCollector", name), *(one.key for one in observed.declarations)}
     near |= {(one.kind, one.name) for one in observed.broken}

@@ -54,7 +54,7 @@ class Declaration(Struct, frozen=True):
 
 
 class BrokenManifest(Struct, frozen=True):
-    """A manifest that is invalid, or at odds with another one, but whose name could be read."""
+    """A manifest with a readable name that is invalid or contradicts another one."""
 
     kind: str
     name: str

@@ -56,9 +56,8 @@ def find_renames(
     counted: Collection[str],
     names: Iterable[str],
 ) -> Mapping[str, Rename]:
-    """Return, by name, those of the collectors `names` that are new and have the account of one
-    that is gone or leaving; and those that exchanged names. `counted`: all that count as
-    declared."""
+    """Return, by name, the new ones among the collectors `names` that have the account of a removed
+    or leaving one; and those that exchanged names. `counted`: all that count as declared."""
     declared = {
         found.name: found for found in observed.declarations if found.kind == "MailCollector"
     }
@@ -114,8 +113,8 @@ def find_exchanges(
     new: Sequence[Declaration] = (),
     gone: Sequence[Declaration] = (),
 ) -> Mapping[str, str]:
-    """Return whose history goes on under which name (new to old), where collectors that exist
-    exchanged their names, or took each the next one's.
+    """Return the histories that change their names (new to old), because existing collectors
+    exchanged names or each took the next one's.
 
     Each must be the same as exactly one other was, but for name and title. Everybody's history
     finds a name in this way, or nobody's is moved.

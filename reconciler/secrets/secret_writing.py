@@ -54,9 +54,9 @@ def valid_refresh_token(token: object) -> Secret | None:
 class SecretFile:
     """The file of a secret that we replace. `with SecretFile(path) as file:` holds its lock.
 
-    Where we may not write the file (a read-only mount, a link, another owner), `obstacle` says why,
-    and the lock is on the file itself. Raises SecretUnavailable where the lock is not released in
-    time, or the disk is full.
+    If this process may not write the file (a read-only mount, a link, another owner), `obstacle`
+    says why, and the lock is on the file itself. Raises SecretUnavailable where the lock is not
+    released in time, or the disk is full.
     """
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:

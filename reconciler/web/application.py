@@ -78,8 +78,8 @@ def _page(control: ControlService, rules: AccessRules) -> ASGIApp:
 
 
 def _on_first_use(make: Callable[[], ASGIApp]) -> ASGIApp:
-    """Return an application that is made when somebody first asks it something: in a thread, since
-    that takes a second."""
+    """Return an application that is made at the first request, in a thread, because that takes a
+    second."""
     made: list[ASGIApp] = []
     making, threads = asyncio.Lock(), ThreadPool("page", 1)
 

@@ -1,9 +1,9 @@
 """Connections to the API: how long a client may take, and how many there may be (hazards W5, R1).
 
 A client has 10 seconds for each request, headers and body, and as long to take what it is sent;
-bytes that dribble in do not prolong that. Where there are as many connections as there may be, the
-one that has waited longest without a whole request makes room. When the process has no descriptors
-left, that is told once, and tried again each second.
+bytes that dribble in do not prolong that. At the limit of connections, the one that has waited
+longest without a whole request is closed. When the process has no descriptors left, that is told
+once, and tried again each second.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from reconciler.log import log
 PATIENCE = 10.0
 """Seconds for a request to arrive, or for an answer to be taken."""
 BACKLOG = 256
-"""Connections that the kernel keeps until they are accepted. Where there is no room for one, a
-client of the socket is refused at once (EAGAIN), and one of TCP waits for a second."""
+"""Connections that the kernel keeps until they are accepted. If there is no room, the kernel
+refuses a client of the socket at once (EAGAIN), and a client of TCP waits for a second."""
 _PAUSE = 1.0
 """Seconds until the next attempt to accept after one that failed."""
 

@@ -1,8 +1,8 @@
 """What the sessions of an account have learnt about its server.
 
 It holds how to log in there, and what the server offers but does not handle. It is kept in memory
-only: losing it costs one refused login after a start, which is not worth a row to be migrated. An
-account that is edited, or a server that is replaced, is forgotten with the process at the latest.
+only: its loss costs one refused login after a start. An account that is edited, or a server that is
+replaced, is forgotten with the process at the latest.
 """
 
 from __future__ import annotations

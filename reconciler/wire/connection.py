@@ -228,8 +228,8 @@ class Connection:
         """Read a reply of a known form: `opening`, bulk data, `closing`.
 
         The last group of `opening` is the count of the data's octets. Returns the groups and the
-        data. Returns None and reads nothing where the reply has another form, where the opening
-        was not received yet, or where the reply does not fit into the buffer.
+        data. Returns None and reads nothing if the reply has another form, does not fit into the
+        buffer, or its opening was not received yet.
         """
         opened = self._buffer.match(opening)
         if opened is None:

@@ -1,8 +1,8 @@
 """The limits of every conversation with a remote server: how long it may take, and how much come.
 
 `Limits` holds the numbers, `Timeouts` how much longer the server may be waited for (hazards L7,
-I17, I19, T9). Only time spent waiting for the server counts, so that a slow disk on our side is not
-held against it. The session's deadline alone is absolute.
+I17, I19, T9). Only the time of waiting for the server counts, not a slow disk on this side. The
+session's deadline alone is absolute.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Bound the number of messages that all listings of the process keep in memory together.
 
-A listing counts from `FREE` messages on, so that small mailboxes never wait. The listing that has
-counted longest always goes on, so that listings never wait for each other in a circle. The others
-share room for `SHARED` messages and wait while that is taken. At most `WAITING` of them wait,
-because each one occupies a session.
+A listing counts from `FREE` messages on, so that small mailboxes never wait. The oldest listing
+always continues, so that listings never wait for each other in a circle. The others share room for
+`SHARED` messages and wait while that is taken. At most `WAITING` of them wait, because each one
+occupies a session.
 """
 
 from __future__ import annotations

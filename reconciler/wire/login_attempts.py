@@ -1,11 +1,10 @@
 """Try several login methods with the same credentials, once each, as one attempt.
 
-Servers offer methods that do not work for an account: a mechanism whose hash the server does not
-keep, a command that a proxy does not understand. The meaning of an answer decides whether the next
-method is tried: a command that was not understood is no refused password. A server that names the
-credentials as the reason is asked once more, by the plainest method, and then believed, so that
-repeated logins lock no account. What worked is remembered (`account_memory`), so that the next
-login takes one try.
+Servers offer methods that do not work for an account. For example, the server lacks the mechanism's
+hash, or a proxy does not understand the command. The meaning of an answer decides whether the next
+method is tried: a command that was not understood is no refused password. If a server names the
+credentials as the reason, only the plainest method is tried after that. So repeated logins lock no
+account. What worked is remembered (`account_memory`), so that the next login takes one try.
 """
 
 from __future__ import annotations

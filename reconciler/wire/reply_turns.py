@@ -1,9 +1,9 @@
 """Share the interpreter between threads that read very long replies.
 
 Reading lines is work that only one Python thread at a time can do. Threads that never wait for
-their server would keep the interpreter from all others. So the time spent on long replies is booked
-on one timeline of the process, and a thread that is ahead of it waits. A reply that is alone never
-waits.
+their server would keep the interpreter from all others. So the time for long replies is added up on
+one timeline of the process. A thread that is ahead of the timeline waits. A reply that is alone
+never waits.
 """
 
 from __future__ import annotations

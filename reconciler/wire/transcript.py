@@ -1,10 +1,10 @@
 """What was said in one session, over one connection or several, without its secrets.
 
-What a login sends is left out before it is kept: the arguments of its command, and every line until
-the server's answer. What a server quotes of a secret is found when the session is over
+The data of a login are left out before the line is kept: the arguments of its command, and every
+line until the server's answer. What a server quotes of a secret is found when the session is over
 (`Transcript.lines`). Of messages and other bulk data only the number of octets is kept. The first
-and the last lines are kept, and counted what came between. Until a server answers as one of its
-protocol does, its lines are counted, too: it may be something else (hazard W4).
+and the last lines are kept, and counted what came between. Until a server answers in its protocol,
+its lines are only counted: it may be another service (hazard W4).
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def command(
     if (
         directory
         and settings.manifests not in {None, directory}
-        and _on_command_line(ctx, "manifests")
+        and ctx.get_parameter_source("manifests") is ParameterSource.COMMANDLINE
     ):
         raise click.UsageError("give the manifests' directory once: DIR or --manifests")
     from reconciler.app.run_command import run  # noqa: PLC0415  # much code, not needed for --help
@@ -84,7 +84,3 @@ def command(
     log_output.configure(settings.log_format, settings.log_level)
     settings = replace(settings, git_commit=git_commit)
     return run(settings, directory or settings.manifests or MANIFESTS, once, allow_empty)
-
-
-def _on_command_line(ctx: click.Context, parameter: str) -> bool:
-    return ctx.get_parameter_source(parameter) is ParameterSource.COMMANDLINE

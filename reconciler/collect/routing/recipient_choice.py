@@ -2,10 +2,10 @@
 
 The order: `header` if the manifest names one, and then no other; envelope; delivered-to; received;
 resent; to-cc; default. In the first four, the topmost field with an address of a `from` domain
-decides, even if no mailbox here has that address: the last server on the way knew best. A Received
-field without a `for` clause, or with one that names a foreign domain, is passed over for the next
-one below. An account that collects for many has its own address in the Delivered-To and Received
-of every message; there it is ignored.
+decides, even if no mailbox here has that address. The last server on the way wrote it. A Received
+field without a `for` clause, or with a foreign domain there, is skipped in favour of the next one
+below. An account that collects for many has its own address in the Delivered-To and Received of
+every message; there it is ignored.
 """
 
 from __future__ import annotations

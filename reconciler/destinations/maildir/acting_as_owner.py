@@ -77,8 +77,8 @@ def owner_of(directory: int, above: Owner | None) -> Owner | None:
     """Return the owner to act as in an open directory; None: act as ourselves. `above` is the owner
     that we acted as to reach it.
 
-    Below a user's directory we never act as root again, even in a directory of root's: the user may
-    have moved it there.
+    Below a user's directory nothing is done as root, even in a directory of root's, because the
+    user may have moved it there.
     """
     if not privileged():
         return None

@@ -49,8 +49,8 @@ class Maildir:
         root, it gets the owner and group of the directory above it (`acting_as_owner`). Without
         `create`, its recipient is refused as unknown.
 
-        `shared`: mail goes to several mailboxes. Then an error that the owner of one mailbox can
-        cause (permissions, quota, moved directories) only puts off mail for that mailbox.
+        `shared`: mail goes to several mailboxes. Then the errors that one mailbox's owner can cause
+        (permissions, quota, moved directories) defer only the mail for that mailbox.
 
         `memory` knows the file systems that mail went to before. Without it, only those count that
         this object has seen.

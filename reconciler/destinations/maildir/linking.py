@@ -82,7 +82,9 @@ def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
             raise OSError(errno.ESTALE, _REPLACED)
         if not message_files.has_content(new, copy.name, descriptor, copy.size):
             content = message_files.digest(descriptor, copy.size)
-            _rename(tmp, copy, delivery_names.second_name(copy.name, content))
+            name = delivery_names.second_name(copy.name, content)
+            os.rename(copy.name, name, src_dir_fd=tmp, dst_dir_fd=tmp)
+            copy.name = name
             if not (
                 message_files.link_count(new, copy.name)
                 and message_files.has_content(new, copy.name, descriptor, copy.size)
@@ -96,11 +98,6 @@ def _meet(tmp: int, new: int, copy: StagedCopy) -> None:
     # A mail program may move it out of new/ before it is recorded. This link still proves it.
     with suppress(OSError):
         os.link(copy.name, copy.name, src_dir_fd=new, dst_dir_fd=tmp, follow_symlinks=False)
-
-
-def _rename(tmp: int, copy: StagedCopy, name: str) -> None:
-    os.rename(copy.name, name, src_dir_fd=tmp, dst_dir_fd=tmp)
-    copy.name = name
 
 
 def _require_ours(maildir: OpenMaildir, copy: StagedCopy) -> None:

@@ -5,8 +5,8 @@ by then it is gone from the server (hazard D3).
 
 The ledger remembers each mount point that mail went through, and what was mounted there. For a
 mailbox, the deepest of these points above it counts. The same file system must still be mounted
-there. How it is mounted does not matter: a bind mount of the same directory will do, in a container
-or in the namespace of a service.
+there. The kind of mount does not matter: a bind mount of the same directory is enough, in a
+container or in the namespace of a service.
 
 Where the file system differs, somebody may have moved the Maildirs on purpose. Then the mail that
 was delivered last is still in them, and the new file system is remembered. Else mail is held until
@@ -189,8 +189,8 @@ class MountProtection:
 
 
 def _hold(mailbox: MailboxPath, expected: Mount, found: Mount) -> NoReturn:
-    """Raise the error that holds mail: DestinationUnavailable where the mount of the whole root
-    differs, OSError (ESTALE) where only a mount below it does."""
+    """Raise the error that holds mail: DestinationUnavailable if the mount of the whole root
+    differs, OSError (ESTALE) if only a mount below it differs."""
     here = (
         f"{expected.point} is not mounted"
         if expected.point != found.point

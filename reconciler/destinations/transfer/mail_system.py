@@ -154,8 +154,9 @@ class MailSystem:
     def _hand_over(
         self, parcel: OutgoingMessage, recipients: Sequence[str]
     ) -> Sequence[DeliveryOutcome]:
-        """Return each recipient's outcome. Recipients for whom the server has no room in one
-        transaction go into the next, as long as each transaction serves somebody."""
+        """Return each recipient's outcome. If the server takes no more recipients in one
+        transaction, the others go into the next, as long as each transaction serves at least
+        one."""
         utf8 = self._conversing(lambda dialogue: "SMTPUTF8" in dialogue.extensions)
         refused = {
             each: Refused(each, "smtputf8-missing: the destination takes no such local part")
@@ -189,8 +190,8 @@ class MailSystem:
         return found
 
     def _tolerate(self, error: ConnectionLost) -> None:
-        """Raise the error where it concerns more than this message: after `BROKEN` in a row, after
-        long silence, or when the session is aborted."""
+        """Raise the error if it concerns more than this message: after `BROKEN` errors in a row,
+        after long silence, or if the session is aborted."""
         self._broken += 1
         if self._broken >= BROKEN or self._aborted or error.after > SLOW:
             raise error

@@ -282,8 +282,8 @@ class TransferDialogue:
     def _expect(self, reply: TransferReply, what: str) -> TransferReply:
         """Return a positive reply. Raises DestinationUnavailable for others.
 
-        The words of a server that does not know what every mail system knows are left out: it may
-        be something else (hazard W4).
+        A server that does not know the basic commands of a mail system is not quoted: it may be
+        another service (hazard W4).
         """
         if reply.succeeded:
             return reply

@@ -123,8 +123,8 @@ def _git(directory: Path, *words: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of git and its hooks: nothing that was meant for us alone, or for
-    another repository (a hook of that one may have started us)."""
+    """Return the environment of git and its hooks: without our own variables, and without those of
+    another repository, whose hook may have started this process."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,5 +1,5 @@
-"""Hides the secrets that stand in manifests themselves (`password: {value: …}`), and puts them back
-where a text comes back with what was shown instead of them."""
+"""Hides inline secrets (`password: {value: …}`) in manifests that are shown, and restores them in
+the text that comes back."""
 
 from __future__ import annotations
 

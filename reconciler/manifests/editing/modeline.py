@@ -31,8 +31,8 @@ _OWN = f".{json_schema.FILE}"
 def modeline_for(directory: Path) -> str:
     """Return the comment for the manifests in `directory`.
 
-    It names the schema in `schemas` beside the directory, if that exists, and otherwise the one
-    that `provide` writes into the directory.
+    It names the schema in `schemas` beside the directory or, if there is none, the one that
+    `provide` writes into the directory.
     """
     beside = _beside(directory)
     return modeline(os.path.relpath(beside, directory) if beside.is_file() else _OWN)

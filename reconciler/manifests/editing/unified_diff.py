@@ -11,8 +11,7 @@ _CONTEXT = 3
 def unified_diff(before: str | None, after: str | None, name: str) -> str:
     """Return the difference between two contents of the file `name`; None: no file.
 
-    Only what lies between the lines that both begin with and both end with is compared, because
-    the file may be long.
+    Common lines at the beginning and at the end are not compared, because the file may be long.
     """
     old, new = _lines(before), _lines(after)
     start = _common(old, new)

@@ -1,9 +1,8 @@
 """The run control file of fetchmail 6.4 as entries with options.
 
-Its words are read as fetchmail's own scanner reads them: the longest match wins, keywords are in
-lower case, and what follows `user`, `password`, `is`, `to` and `=` is a name whatever it looks
-like. What is not understood ends the user or the entry that it stands in, never the file: the
-others are read on.
+Words are read as by fetchmail's own scanner. The longest match wins, and keywords are in lower
+case. After `user`, `password`, `is`, `to` and `=` any word is a name. A part that is not understood
+ends its user or entry, never the file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What the JSON Schema holds for people who write manifests in an editor: titles, descriptions, the
-meaning of each word, examples, snippets, and messages that say what `validate` says.
+"""Hints in the JSON Schema for people who write manifests in an editor: titles, descriptions, the
+meaning of each word, examples, snippets, and the messages of `validate`.
 
 Any other validator takes no notice of these keywords (VS Code's and yaml-language-server's) and
 judges the same. Every model and field of `model.spec` gets them from what stands in its source;

@@ -163,10 +163,11 @@ class _Reader:
             return
         tag = event.tag  # type: ignore[attr-defined]  # scalars and collections have one
         if tag is not None:
+            short = tag.replace("tag:yaml.org,2002:", "!!")
             builder.report(
                 position,
                 "tag",
-                f"tags such as {quoted(_short(tag))} are not supported: remove it, and "
+                f"tags such as {quoted(short)} are not supported: remove it, and "
                 "quote the value if it is text",
             )
         if isinstance(event, ScalarEvent):
@@ -255,10 +256,6 @@ def _resolved(builder: _Builder, text: str, position: Position) -> Scalar:
             else f"{quoted(text)}: {error}",
         )
         return text
-
-
-def _short(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _is_empty(root: Node) -> bool:

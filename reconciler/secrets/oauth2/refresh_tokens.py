@@ -196,8 +196,8 @@ class RefreshTokens:
         """Write the new token to another file with a text of the same token. Return whether it is
         there.
 
-        Where the file is locked, this does not wait: the thread that holds its lock waits for the
-        lock of the chain, which we hold. That thread writes the file afterwards.
+        If the file is locked, this does not wait: the thread with that lock waits for the chain's
+        lock, which this thread holds. That thread writes the file afterwards.
         """
         try:
             with SecretFile(path, patience=0.0) as file:

@@ -2,9 +2,9 @@
 
 Small messages come many to a command, the next command under way while the answer to one is read.
 One message at a time is in memory, and it is handed on only when the response around it has been
-read and makes sense. Large messages come in parts (`part_fetch`). Whatever is odd about a message
-(refused, left out, sent twice, NIL) concerns it alone: it is asked for again by itself after the
-others, when no other command is under way, and is `Unfetched` at worst.
+read and makes sense. Large messages come in parts (`part_fetch`). An oddity (a message refused,
+left out, sent twice, NIL) concerns one message only. It is requested again after the others, when
+no other command is under way. At worst it is `Unfetched`.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ ARRIVING = 1000
 BLOCK = 1000
 """Sizes that `FolderLister` asks for with one command."""
 LOSSES = 14
-"""Answers that may fail while `FolderLister` looks for messages whose size cannot be had: enough to
-find one in a block, whichever it is."""
+"""Answers that may fail while `FolderLister` looks for a message without a size: enough to find one
+anywhere in a block."""
 UNSIZED = 10_000
 """Messages without a size that are remembered of an account."""
 
@@ -276,7 +276,7 @@ class FolderLister:
                 return None
             self._way = self._ways.pop(0)
             self._found = self._listed(dialogue, self._way)
-        while block := self._blocks.pop(0) if self._blocks else self._next_block():
+        while block := self._blocks.pop(0) if self._blocks else list(islice(self._rest, BLOCK)):
             self._asked = block
             if self.losses >= LOSSES:
                 self._asked = []
@@ -316,9 +316,6 @@ class FolderLister:
             uid for uid in found.uids() if not found.has_size(uid) and uid not in self.unsized
         )
         return found
-
-    def _next_block(self) -> list[int]:
-        return list(islice(self._rest, BLOCK))
 
     def _ask(self, dialogue: ImapDialogue) -> bool:
         """Ask for the sizes of the current block; return whether the server accepts it."""

@@ -126,8 +126,8 @@ class ImapLogin:
     def methods(self) -> list[LoginMethod]:
         """Return the usable methods, strongest first.
 
-        The command LOGIN comes last, where the server does not forbid it (RFC 3501, section 6.2.3)
-        and the password may be shown to it.
+        The command LOGIN comes last, if the server does not forbid it (RFC 3501, section 6.2.3) and
+        the password may be sent in the clear.
         """
         offered, secure = self._dialogue.capabilities, self._dialogue.connection.secure
         names = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}

@@ -4,9 +4,9 @@ The parts are as large as the server makes them: some servers send less than was
 send the whole message. Only one part is in memory at a time.
 
 IMAP cannot carry NUL; where a message contains it, Dovecot sends 0x80 instead. BINARY (RFC 3516)
-can carry it. So what looks replaced is asked for again with BINARY.PEEK[], which gives the same
-octets except for the NULs, unless the message has parts to be decoded; then the message stays as
-IMAP shows it.
+can carry it. So a content that looks replaced is requested again with BINARY.PEEK[]. That gives the
+same octets except for the NULs, unless the message has parts to be decoded; then the message stays
+as IMAP shows it.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class PartFetch:
     def _content(self, listed: Listed, first: _Part) -> Iterator[bytes]:
         """Yield the content until a part is empty.
 
-        It also ends with a part of another length than was asked for, once the announced size is
-        reached, which is only a hint (hazard I6). Raises ProtocolViolation where a part is missing
-        or the message does not end.
+        It also ends with a part of an unexpected length after the announced size. That size is only
+        a hint (hazard I6). Raises ProtocolViolation where a part is missing or the message does not
+        end.
         """
         bound = None if listed.size is None else 2 * listed.size + _SLACK
         part, offset = first, 0

@@ -69,10 +69,10 @@ class PipelinedFetch:
     def suspects(self) -> list[Listed]:
         """Return the messages that may have ended the connection, likeliest first.
 
-        They belong to the oldest command that is not complete: the message that would have come
-        next, then those that were left out before. The one that is held back counts as well, since
-        a broken response may have begun in it. Where nothing of the command has come, all of its
-        messages are returned, as the order in which the server works is not known.
+        They belong to the oldest incomplete command: first the next expected message, then those
+        left out before it. The one that is held back counts as well, since a broken response may
+        have begun in it. If nothing of the command has come, all of its messages are returned,
+        because the server's order is not known.
         """
         for window in self._windows.values():
             open_ = sorted(

@@ -1,9 +1,9 @@
 """Read responses of an IMAP server (RFC 3501, section 7) as tolerantly as is unambiguous.
 
 imaplib demands the grammar to the letter. Servers add spaces, leave out texts, write keywords in
-small letters, send empty lines, and end lines with a lone LF; all of that has one meaning only.
-What protects us stays strict: tags, the ends of literals, the length of a line, and the number of
-literals in a response.
+small letters, send empty lines, and end lines with a lone LF; all of that has one meaning only. The
+reader stays strict where that protects the program: tags, the ends of literals, the length of a
+line, and the number of literals in a response.
 """
 
 from __future__ import annotations
@@ -138,9 +138,9 @@ class ResponseReader:
     def _closing(self, literal: Literal) -> bytes:
         """Read the line after an empty line that follows a literal of FETCH.
 
-        FETCH is a list, which must go on or end, so the empty line is superfluous. But where the
-        literal has no line end at its own end, the empty line is it, and the size was wrong (hazard
-        I3): raises ProtocolViolation.
+        FETCH is a list, which must go on or end, so the empty line is superfluous. But if the
+        literal does not end with a line end, the empty line is its line end, and the size was wrong
+        (hazard I3). Then it raises ProtocolViolation.
         """
         line = self._line()
         whole = isinstance(literal, bytes) and literal.endswith(b"\r\n")

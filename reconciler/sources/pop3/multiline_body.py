@@ -27,8 +27,8 @@ class MultilineBody:
     def __init__(self, connection: Connection, *, others: bool = False) -> None:
         """`others`: more replies are due after this one.
 
-        A body that begins like a reply is refused then: this one may have no body, and nothing
-        that follows could be assigned to a command.
+        Then a body that begins like a reply is refused: it may be the next reply, and no later one
+        could be assigned to its command.
         """
         self._connection = connection
         self._others = others

@@ -236,12 +236,12 @@ class _Message:
     def _judge(self) -> str:
         """Return why the message may not be whole, "" for no reason.
 
-        Sizes are hints (hazard P13): servers count line ends, doubled dots and the end in their own
-        ways, and more octets than announced do no harm. Where fewer octets came than any
-        announcement says, something may be missing. Where a quarter of the size in LIST is missing,
-        the server may have sent a text instead, which says that the message could not be retrieved.
-        A server whose LIST is that much too large for every message keeps them all: each is
-        delivered once, and the sessions say so.
+        Sizes are hints (hazard P13): servers differ in how they count line ends, doubled dots and
+        the end. More octets than announced do no harm. Where fewer octets came than any
+        announcement says, something may be missing. If a quarter of the size in LIST is missing,
+        the server may have sent an error text instead of the message. If a server's LIST is always
+        that much too large, all messages stay on the server. Each is delivered once, and the
+        sessions say so.
         """
         listed, came = self._listed.size, self._body.octets
         announced = [size for size in (listed, _announced(self._reply)) if size is not None]

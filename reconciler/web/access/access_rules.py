@@ -73,8 +73,8 @@ class AccessRules(Struct, frozen=True):
     def token(self, address: str, secret: str) -> ApiToken | None:
         """Return the token with this text; None for a wrong one.
 
-        A right one is accepted during a pause as well, and ends it: wrong tries from the same
-        address, or behind the same proxy, lock nobody out. Raises TooManyTries, TokenRefused.
+        A right token is accepted during a pause too, and ends the pause. So wrong tries from the
+        same address or proxy lock nobody out. Raises TooManyTries, TokenRefused.
         """
         found = self.tokens.find(secret)
         if found is not None:

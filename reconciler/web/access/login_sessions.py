@@ -1,8 +1,8 @@
 """Browser sessions: a signed cookie names the token that somebody logged in with.
 
-The cookie is signed, not stored: it survives a restart of the daemon, and ends when its 12 hours
-are over, when its token is revoked, or when its user logs out. A random part of it makes the
-session's own CSRF token, which every form sends along (hazard W2).
+The cookie is signed, not stored, so it survives a restart of the daemon. It ends after 12 hours,
+when its token is revoked, or when its user logs out. A random part of it makes the session's own
+CSRF token, which every form sends along (hazard W2).
 """
 
 from __future__ import annotations

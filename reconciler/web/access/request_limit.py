@@ -1,5 +1,5 @@
-"""How many requests are answered at once. Streams last, and whoever may see something may open many
-of them: the rest of the connections is for the probes."""
+"""How many requests are answered at once. Streams last long, and each user may open many of them.
+So the rest of the connections is reserved for the probes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """All metrics, by name. docs/metrics.md is made from this table, and nothing else is served.
 
 Names and units follow Prometheus' conventions. A label is a collector's name or one of a few fixed
-words, never anything that a server, a message or a secret brought (hazard S6).
+words, never a text of a server, a message or a secret (hazard S6).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The state of a collector's form between two requests: what it shows, what somebody changed in
-it, and the change of the manifest that follows."""
+"""The state of a collector's form between two requests: its values, the user's changes, and the
+change of the manifest."""
 
 from __future__ import annotations
 

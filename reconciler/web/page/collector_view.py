@@ -93,7 +93,7 @@ class CollectorView:
         return {
             "found": found,
             "name": collector.metadata.name,
-            "title": _title(collector.spec, collector.metadata.name),
+            "title": str(collector.spec.get("title") or collector.metadata.name),
             "facts": collector.status,
             "state": state,
             "state_text": state_words(state, language),
@@ -129,10 +129,6 @@ def _main_action(context: dict[str, Any], wants: str) -> str:
         return ""
     is_unwell = context["state"] in {CollectorState.STALLED, CollectorState.FAILING}
     return "connect" if wants == "consent" and is_unwell else "collect"
-
-
-def _title(spec: dict[str, Any], name: str) -> str:
-    return str(spec.get("title") or name)
 
 
 def _recipient(spec: dict[str, Any]) -> str:

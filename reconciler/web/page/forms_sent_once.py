@@ -1,5 +1,5 @@
-"""Forms that are sent once, however often an impatient person clicks in a browser without scripts:
-what comes again gets the answer of the first time."""
+"""Forms that are saved once, however often somebody clicks in a browser without scripts. A repeated
+form gets the first one's answer."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class FormsSentOnce:
     async def save_once(
         self, request: Request, save: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        """Return what `save` answers. Where the very same was sent from the same page before, and
-        saved, lead its sender to the same address instead."""
+        """Return what `save` answers. If the same form was sent from the same page before, and
+        saved, redirect to the same address instead."""
         sent = sorted((name, str(value)) for name, value in form_of(request).multi_items())
         if not form_of(request).get(FIELD):
             return await save(request)

@@ -1,5 +1,5 @@
-"""What is wrong with a form, in words for whoever fills it in: without the manifest's keys where
-that can be, and without paths of this machine."""
+"""Problems of a form, in words for the person at the form: if possible without the manifest's keys,
+and without paths of this machine."""
 
 from __future__ import annotations
 
