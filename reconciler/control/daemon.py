@@ -17,7 +17,7 @@ from reconciler.control.access_requests import AccessRequests
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import Check, CheckRequests
 from reconciler.control.contained_defects import ContainedDefects
-from reconciler.control.control_service import ControlService, Dialogues
+from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock
 from reconciler.control.host_limits import LimitsOf, provider_limits
@@ -31,6 +31,7 @@ from reconciler.control.running_set import RunningSet
 from reconciler.control.service_figures import measure_lag
 from reconciler.control.service_manager import ServiceNotifier
 from reconciler.control.service_pause import ServicePause
+from reconciler.control.service_views import Dialogues
 from reconciler.control.session_pool import Decide, RunSession, SessionPool
 from reconciler.control.session_request import SecretStamp, unstamped
 from reconciler.control.status_board import StatusBoard

@@ -3,6 +3,8 @@ thread.
 
 `control.loop_state` has its states and the table of transitions, `control.due_times` says when the
 next session is due, `control.loop_backoff` what forbids it, `control.loop_session` runs it.
+
+One file: each method is a transition of the same state, and a reader needs all of them at once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 Limits that providers publish apply to one account. The limits for one client address are not
 published, so `connections` and `logins_per_minute` are cautious estimates (`control.host_limits`).
+
+One file: a table, with the few functions that look a provider up.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ therefore not made here but in `manifests.checks.field_rules`.
 
 The text below a field becomes its description in the schema, with the meanings of its words and
 its examples. Editors show them. `manifests.schema_export.description_parser` explains the syntax.
+
+One file: the schema is generated from one module, in the order in which it stands here.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Each row names the public page that shows the words. Rows without a page follow 
 alone. `says` is compared in lower case, anywhere in a reply, from the beginning of a word; `*`
 stands for any text in between. The first row that fits counts, so the more specific ones come
 first. Words with several possible meanings are left out: such a reply stays without a meaning.
+
+One file: a table whose order counts.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ do not matter. `_` at the end asks for the whole word; `*` stands for any text i
 names the ideas that one clause of a reply must have together, and those that it must not have. The
 first rule that fits counts. All of this follows from the languages alone. Known sentences of
 providers are in `sourced_replies`, which is read first.
+
+One file: a table whose order counts, and the words that it uses.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from reconciler.control.control_service import NotFound
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.manifest_drafts import ManifestOutdated
 from reconciler.control.manifest_writing import ManifestNotWritten, ReadOnlyManifests
+from reconciler.control.service_views import NotFound
 from reconciler.log import log
 from reconciler.manifests.defect_text import place_of
 from reconciler.manifests.diagnostics import Diagnostic

@@ -15,11 +15,12 @@ import pytest
 from reconciler.control.admission import Admission
 from reconciler.control.check_requests import CheckRequests
 from reconciler.control.contained_defects import ContainedDefects
-from reconciler.control.control_service import ControlService, NotFound
+from reconciler.control.control_service import ControlService
 from reconciler.control.controller import Controller
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.running_set import RunningSet
+from reconciler.control.service_views import NotFound
 from reconciler.control.session_control import SessionControl
 from reconciler.control.status_board import StatusBoard
 from reconciler.control.watcher import Watcher

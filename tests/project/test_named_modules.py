@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from tests.project import ROOT
-from tests.project.test_structure import MODULES
+from tests.project.import_graph import MODULES
 
 PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions.md", "docs/performance.md")
 

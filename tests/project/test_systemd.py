@@ -80,7 +80,7 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
 
 
 def test_it_tells_systemd_more_often_than_systemd_waits() -> None:
-    from reconciler.control.control_service import SILENCE  # noqa: PLC0415  # the whole of the daemon
+    from reconciler.control.service_views import SILENCE  # noqa: PLC0415  # the whole of the daemon
 
     assert setting("Type") == ["notify"]
     assert setting("WatchdogSec") == ["2min"]

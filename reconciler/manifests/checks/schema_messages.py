@@ -1,4 +1,7 @@
-"""Messages for the errors of the JSON Schema: what is wrong with a field, and how to fix it."""
+"""Messages for the errors of the JSON Schema: what is wrong with a field, and how to fix it.
+
+One file: a function for each keyword of the schema, and the table that names them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Conversion of the accounts of fetchmail 6.4."""
+"""Conversion of the accounts of fetchmail 6.4.
+
+One file: each option of fetchmail has its place in one spec.
+"""
 
 from __future__ import annotations
 

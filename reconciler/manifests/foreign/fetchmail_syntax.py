@@ -3,6 +3,8 @@
 Words are read as by fetchmail's own scanner. The longest match wins, and keywords are in lower
 case. After `user`, `password`, `is`, `to` and `=` any word is a name. A part that is not understood
 ends its user or entry, never the file.
+
+One file: the scanner and the parser share the tables of keywords.
 """
 
 from __future__ import annotations

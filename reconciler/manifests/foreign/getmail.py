@@ -1,4 +1,7 @@
-"""Conversion of the account of a getmail6 configuration, for all classes of retrievers."""
+"""Conversion of the account of a getmail6 configuration, for all classes of retrievers.
+
+One file: each option of getmail has its place in one spec.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 `response_reader` reads the server's responses instead of imaplib, which understands fewer of them
 and keeps more in memory. Of an untagged response only the last one is kept, and only where another
 module asks for it. Lists are passed on line by line (`ImapDialogue.run`).
+
+One file: both libraries' objects are one connection here, and share its state.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.control.control_service import ControlService, NotFound
+from reconciler.control.control_service import ControlService
 from reconciler.control.manifest_drafts import DeleteManifest
+from reconciler.control.service_views import NotFound
 from reconciler.model.status import ShownCollector
 
 _LISTED = 20
