@@ -200,8 +200,7 @@ def _is_same(
     """Return whether nothing can have changed. A collector with a problem is always made anew."""
     return (
         previous.effective is effective  # so the declared one is the same, too
-        and previous.destination is chosen.spec
-        and previous.destination_name == chosen.name
+        and previous.destination is chosen.spec  # so its name is the same, too
         and previous.file == version.declaration.file
         and previous.problem is version.problem is None
         and not chosen.complaint

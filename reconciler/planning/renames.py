@@ -102,7 +102,6 @@ def changed_declarations(
         one
         for one in present
         if (before := last_good.get(one.key)) is not None
-        and before is not one
         and before.effective_digest != one.effective_digest
     ]
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.collect.incoming_message import IncomingMessage, fingerprint
 from reconciler.collect.known_listing import is_unknown, was_renumbered
-from reconciler.collect.message_identity import Place, match, recognise
+from reconciler.collect.message_identity import ContentKeys, Place, match, recognise
+from reconciler.collect.selection import Attempt
 from reconciler.model.messages import Account, Fingerprint, Folder, Listed, Listing
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 
@@ -150,3 +152,61 @@ def test_I11_P3_an_unannounced_renumbering_is_noticed(
     listed: Listing, entries: dict[str, Entry], renumbered: bool
 ) -> None:
     assert was_renumbered(listed, entries) is renumbered
+
+
+TEXT = b"Subject: x\r\n\r\nbody\r\n"
+
+
+@pytest.mark.parametrize(
+    ("entry", "previous"),
+    [
+        pytest.param(None, ["", "collected 0", "collected 1", "collected 2"], id="unknown"),
+        pytest.param(
+            (MessageState.FAILED, 0, False),
+            ["failed 0", "collected 0", "collected 1", "collected 2"],
+            id="failed",
+        ),
+        pytest.param(
+            (MessageState.COLLECTED, 0, False),
+            ["collected 0 gone", "collected 0", "collected 1", "collected 2"],
+            id="one was collected",
+        ),
+        pytest.param(
+            (MessageState.COLLECTED, 1, False),
+            ["collected 1 gone", "collected 1 gone", "collected 1", "collected 2"],
+            id="two were collected",
+        ),
+        pytest.param(
+            (MessageState.COLLECTED, 0, True),
+            ["collected 0", "collected 0", "collected 1", "collected 2"],
+            id="one was collected and deleted",
+        ),
+        pytest.param(
+            (MessageState.COLLECTED, 2, True),
+            ["collected 2", "collected 2", "collected 2", "collected 2"],
+            id="three were collected and deleted",
+        ),
+    ],
+)
+def test_P1_equal_messages_are_told_apart_by_counting(
+    entry: tuple[MessageState, int, bool] | None, previous: list[str]
+) -> None:
+    content = fingerprint([TEXT]).content
+    key = f"sha256:{content}"
+    known = {}
+    if entry is not None:
+        state, occurrence, deleted = entry
+        known[key] = Entry(key, state, occurrence, deleted=deleted)
+    keys = ContentKeys(known)
+    found = []
+    for number in range(1, 5):
+        attempt, text = keys.identify(
+            Attempt(Listed(f"#{number}", 10)), IncomingMessage([TEXT], 1 << 20)
+        )
+        lf = TEXT.replace(b"\r\n", b"\n")
+        assert (attempt.key, b"".join(text), keys.keys[f"#{number}"]) == (key, lf, key)
+        one = attempt.previous
+        gone = one is not None and one.deleted
+        assert not gone or (one is not None and one.content == content)
+        found.append(f"{one.state} {one.occurrence}{' gone' * gone}" if one else "")
+    assert found == previous

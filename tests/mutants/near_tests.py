@@ -29,7 +29,7 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "secrets": (
         ("reconciler/secrets/**/*.py", "reconciler/model/secret.py"),
-        ("tests/secrets", "tests/model"),
+        ("tests/secrets", "tests/model", "tests/web/test_consent_page.py"),
     ),
     "planning": (
         ("reconciler/planning/*.py",),

@@ -167,6 +167,8 @@ def _told(before: Desired, now: Desired) -> Iterator[str]:
             yield f"{name}: {one.problem.reason}{held}{'' if one.supported else ', does not run'}"
         if name in before.collectors and before.collectors[name].destination != one.destination:
             yield f"{name}: its mail goes to {one.destination_name}"
+        if name in before.collectors and before.collectors[name].source != one.source:
+            yield f"{name}: declared in {one.source}"
     yield from (f"{one.name}: never valid, {one.source}" for one in now.invalid.values())
     for name, rename in sorted(now.renames.items()):
         yield f"{name} was {rename.old or '/'.join(rename.alike)}{', waits' * rename.awaits}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.spec import MergedCollector
 from reconciler.planning.desired_state import Desired, Origin, desire
@@ -289,6 +290,39 @@ def test_a_collector_is_the_same_object_as_long_as_nothing_changed(
     first = desire(observed(*before), {})
     found = desire(observed(*after), first.good, first.collectors)
     assert (found.collectors["a"] is not first.collectors["a"]) is changed
+
+
+def test_a_collector_is_made_anew_where_its_problem_or_its_file_changes() -> None:
+    x, to_x = destination("x"), collector("a", destination="x")
+    seen = [
+        observed(to_x, x),
+        observed(to_x, x, broken=(broken("b"),)),
+        observed(replace(to_x, file=f"{BASE}/other.yaml"), x),
+        observed(to_x),
+        observed(to_x, x),
+        observed(x, broken=(broken("a"),)),
+        observed(to_x, x),
+    ]
+    desired = desire(seen[0], {})
+    told = []
+    for each in seen:
+        before, desired = desired, desire(each, desired.good, desired.collectors)
+        one = desired.collectors["a"]
+        problem = one.problem.message if one.problem else ""
+        told.append((one is before.collectors["a"], one.source, problem))
+    of_a = f"{BASE}/a.yaml"
+    gone = (
+        f"{of_a}:1: no manifest declares the destination 'x'; the last good one, 'x', stays in use"
+    )
+    assert told == [
+        (True, f"{of_a}:1", ""),
+        (True, f"{of_a}:1", ""),
+        (False, f"{BASE}/other.yaml:1", ""),
+        (False, f"{of_a}:1", gone),
+        (False, f"{of_a}:1", ""),
+        (False, f"{of_a}:1", f"{of_a}:3:1: mend this"),
+        (False, f"{of_a}:1", ""),
+    ]
 
 
 def test_one_file_below_two_directories_is_two_specs() -> None:
