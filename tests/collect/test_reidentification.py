@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from reconciler.collect import reidentification
 from reconciler.model.errors import FolderFailed, SourceUnsuitable
 from reconciler.model.messages import Account, DeliveryId
 from reconciler.model.outcomes import (
@@ -20,7 +21,17 @@ from reconciler.model.outcomes import (
     SessionReport,
 )
 from tests.collect.test_session import MODES, PROTOCOLS, STORED, TEXTS, Mode, world
-from tests.collect.world import Broken, Crash, Fate, World, accept, broken, everything_to
+from tests.collect.world import (
+    Broken,
+    Crash,
+    Fate,
+    Helm,
+    Server,
+    World,
+    accept,
+    broken,
+    everything_to,
+)
 
 FieldChange = Callable[[World], None]
 RECOGNISED = "messages have other numbers than when they were collected"
@@ -486,3 +497,57 @@ def test_a_folder_whose_headers_cannot_be_had_is_done_without() -> None:
     assert here.session(fate).collected == 0
     assert fate.steps.count("headers") == 1
     assert here.mailboxes.texts() == STORED
+
+
+class _StopsAfterHeaders(Helm):
+    """Told to stop once headers were asked for so many times."""
+
+    def __init__(self, fate: Fate, times: int) -> None:
+        super().__init__()
+        self.fate, self.times = fate, times
+
+    @property
+    def stopping(self) -> bool:
+        return self.fate.steps.count("headers") >= self.times
+
+
+def _renumbered_of_ten(mode: Mode = "new-keep") -> World:
+    texts = {str(uid): b"Subject: %d\r\n\r\nbody\r\n" % uid for uid in range(1, 11)}
+    made = World(Server("imap", texts))
+    made.session()
+    made.task = replace(made.task, mode=mode)
+    made.server.validity = 2
+    return made
+
+
+@pytest.mark.parametrize("times", range(1, 6))
+def test_once_it_is_told_to_stop_no_message_is_recognised(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reidentification, "_TOGETHER", 2)
+    made, fate = _renumbered_of_ten(), Fate()
+    report = made.session(fate, _StopsAfterHeaders(fate, times))
+    assert report.outcome is Outcome.INTERRUPTED
+    assert fate.steps.count("headers") == times
+    assert "before adopt" not in fate.steps
+    assert made.session().skipped_reasons == {"collected-before": 10}
+
+
+def test_where_headers_end_the_connection_again_and_again_they_are_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reidentification, "_TOGETHER", 2)
+    made = _renumbered_of_ten()
+    fate = Broken(only=("headers",), most=99, error=broken)
+    report = made.session(fate)
+    assert fate.steps.count("headers") == 6
+    assert report.skipped_reasons == {"collected-before": 10}
+
+
+def test_headers_of_so_many_are_fetched_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reidentification, "_TOGETHER", 2)
+    monkeypatch.setattr(reidentification, "HEADERS", 4)
+    made = _renumbered_of_ten()
+    report = made.session()
+    assert made.server.headers == 4
+    assert report.skipped_reasons == {"collected-before": 10}

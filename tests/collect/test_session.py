@@ -445,6 +445,26 @@ def test_a_message_that_a_mail_system_fails_with_waits_behind_the_others() -> No
     assert (report.collected, report.deleted) == (1, 5)
 
 
+@pytest.mark.parametrize(
+    ("at_message", "stopping", "attempts"), [(True, False, 1), (True, True, 0), (False, False, 0)]
+)
+def test_a_mail_system_that_fails_counts_for_the_message_that_it_failed_with(
+    at_message: bool, stopping: bool, attempts: int
+) -> None:
+    helm = Helm()
+
+    def fails() -> DestinationUnavailable:
+        helm.stop_after = 0 if stopping else -1
+        error = DestinationUnavailable("takes no mail: 530 no")
+        error.at_message = at_message
+        return error
+
+    here = world("new-keep")
+    here.batch_size = 1
+    here.session(Fate(on=("before commit", 1), error=fails), helm)
+    assert sum(row.entry.attempts for row in here.ledger.rows.values()) == attempts
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("mode", ["all-delete", "new-delete"])
 def test_R6_without_the_lease_nothing_is_deleted(mode: Mode, protocol: str) -> None:

@@ -3,6 +3,7 @@ mends it."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -241,6 +242,21 @@ def test_no_descriptor_is_left_open(
 
 
 OTHER = "info@икс.рф"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_D3_a_file_in_tmp_that_cannot_be_removed_is_told_where_it_concerns_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    maildir = Maildir(f"{tmp_path}/{{local}}", create=True, shared=shared)
+    staged = maildir.stage(message("1"), [b"one"], [SALES])
+    list(maildir.commit([staged]))
+    Failing(monkeypatch, "unlink").fail(errno.EACCES)
+    with contextlib.nullcontext() if shared else pytest.raises(DestinationUnavailable):
+        maildir.settle([staged])
+    monkeypatch.undo()
+    assert contents(tmp_path / "sales") == Counter([b"one"])
+    assert contents(tmp_path / "sales", "tmp") == Counter([b"one"])
 
 
 @pytest.mark.parametrize("call", ["create", "write", "fsync", "link"])

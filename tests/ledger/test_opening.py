@@ -4,6 +4,7 @@ S5)."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import shutil
@@ -311,6 +312,21 @@ def _told_of_damage(path: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("disk I/O error\nmore", "disk I/O error"), ("", "OperationalError"), ("odd", "odd")],
+)
+def test_R5_an_error_of_the_database_is_told_in_its_own_words(
+    path: Path, words: str, told: str
+) -> None:
+    error = sqlite3.OperationalError(words)
+    with pytest.raises(LedgerUnavailable) as caught, database_errors.translated_errors(str(path)):
+        raise DatabaseError("SELECT 1", None, error)
+    assert told in str(caught.value)
+    assert "SELECT" not in str(caught.value)
+    assert "more" not in str(caught.value)
+
+
 def test_R5_where_there_is_no_file_to_look_through_the_database_is_believed(path: Path) -> None:
     assert "is damaged; restore it from a backup" in _told_of_damage(path)
 
@@ -374,6 +390,48 @@ def test_R5_a_ledger_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerUnavailable, match="cannot be made"):
         open_ledger(f"sqlite:///{tmp_path}/file/ledger.sqlite3")
+
+
+def test_R5_a_ledger_of_which_the_disk_fails_is_told(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(url)
+    real = Path.stat
+
+    def failing(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self == path:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    with pytest.raises(
+        LedgerUnavailable, match=r"cannot be read: Input/output error; see the kernel's log"
+    ):
+        ledger.histories()
+    monkeypatch.undo()
+    ledger.close()
+
+
+def test_R5_the_directories_of_a_new_ledger_are_made_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    open_ledger(f"sqlite:///{tmp_path}/a/b/ledger.sqlite3").close()
+    assert {str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/a/b"} <= set(synced)
+    assert {stat.S_IMODE((tmp_path / made).stat().st_mode) for made in ("a", "a/b")} == {0o700}
+
+
+def test_nothing_to_record_writes_nothing(url: str) -> None:
+    ledger = open_ledger(url)
+    ledger.record("nobody", INBOX, [], NOW)
+    ledger.close()
 
 
 def test_R5_a_ledger_that_vanished_is_not_begun_anew(url: str, path: Path) -> None:

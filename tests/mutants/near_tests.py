@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 from tests.mutants.mutations import Mutation
 
@@ -44,8 +46,14 @@ AREAS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 """What is changed, and the tests near it."""
 
+_ROOT = Path(__file__).parents[2]
 Recorded = Mapping[str, tuple[float, bool, Sequence[str]]]
 """By test: its seconds, whether it asks for a mail server, the functions that it enters."""
+
+
+@cache
+def _text(file: str) -> str:
+    return (_ROOT / file).read_text()
 
 
 class NearTests:
@@ -63,21 +71,23 @@ class NearTests:
         """Return the tests that enter the changed function, quick ones first, and the seconds that
         they take: at most about `limit`. Those that ask for a mail server come last.
 
-        Of many tests, those of each file are taken in turn. At the top of a module: those that
-        enter any of its functions. Where none does (a module of tables, say): any function of its
-        directory.
+        Of many tests, those of files that name the module are taken first, and those of each file
+        in turn. At the top of a module: those that enter any of its functions. Where none does (a
+        module of tables, say): any function of its directory.
         """
         name = mutation.place if mutation.function else mutation.path
         near = self._entering[name] or self._entering[mutation.path.rpartition("/")[0]]
         chosen: list[str] = []
         total = 0.0
         turns: Counter[str] = Counter()
-        in_turn: list[tuple[int, bool, float, str]] = []
+        in_turn: list[tuple[bool, int, bool, float, str]] = []
+        module = mutation.path.removesuffix(".py").replace("/", ".")
         for test in sorted(near or self._seconds, key=self._order.__getitem__):
             file = test.partition("::")[0]
             turns[file] += 1
-            in_turn.append((turns[file], *self._order[test], test))
-        for _, _, seconds, test in sorted(in_turn):
+            elsewhere = module not in _text(file)
+            in_turn.append((elsewhere, turns[file], *self._order[test], test))
+        for *_, seconds, test in sorted(in_turn):
             if not chosen or total + seconds <= limit:
                 chosen.append(test)
                 total += seconds

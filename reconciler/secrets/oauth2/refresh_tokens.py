@@ -162,21 +162,19 @@ class RefreshTokens:
     ) -> None:
         """Write `new` to the manifest's file, if we may, and to every other file with a text of the
         same token. Else it stays in memory only. `found` is what the manifest led to."""
-        kept = new == found
-        if not kept and file is not None:
+        if new != found and file is not None:
             if self._still_holds(chain, file):
-                kept = _written(file, found, new, collector)
+                _write(file, found, new, collector)
             else:
-                kept = True
                 log.warning(
                     "somebody wrote another refresh token while a new one was asked for: it stays, "
                     "and is used from now on",
                     collector=collector,
                     file=file.path,
                 )
-        for path in [path for path in chain.files if file is None or path != file.path]:
-            kept = self._replace_copy(chain, path, new) or kept
-        if not kept and file is None:
+        others = [path for path in chain.files if file is None or path != file.path]
+        written = [self._replace_copy(chain, path, new) for path in others]
+        if new != found and file is None and not any(written):
             log.warning(
                 "the new refresh token is kept in memory only, and lost when this process ends: "
                 "let source.oauth2.refreshToken name a file",
@@ -212,7 +210,7 @@ class RefreshTokens:
         return True
 
 
-def _written(file: SecretFile, found: Secret, new: Secret, collector: str) -> bool:
+def _write(file: SecretFile, found: Secret, new: Secret, collector: str) -> None:
     try:
         file.replace(found, new)
     except SecretUnavailable as error:
@@ -221,8 +219,6 @@ def _written(file: SecretFile, found: Secret, new: Secret, collector: str) -> bo
             collector=collector,
             error=str(error),
         )
-        return False
-    return True
 
 
 @contextmanager
