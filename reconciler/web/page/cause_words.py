@@ -10,6 +10,7 @@ from msgspec import Struct
 from reconciler.control.failure_causes import Cause
 from reconciler.model.refusal_meaning import Meaning
 from reconciler.web.access.roles import Role
+from reconciler.web.page.condition_words import CONNECT, is_consent_missing
 from reconciler.web.page.list_address import address_of
 from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import gettext_noop, reason_words
@@ -28,6 +29,8 @@ _HOSTS = {
 _APP_PASSWORD = gettext_noop("%(host)s wants an app password")
 _LOGIN = gettext_noop("%(host)s refuses the login")
 _REFUSED = gettext_noop("%(host)s refuses connections")
+_NO_CONSENT = gettext_noop("The consent of the mailbox's owner is missing")
+_NEVER_VALID = gettext_noop("Correct the manifest. It was never valid, so nothing runs.")
 _AWAY = gettext_noop("%(host)s cannot be reached")
 _TO_DO = {
     "host": gettext_noop(
@@ -84,11 +87,12 @@ class ShownCause(Struct, frozen=True):
 def shown_cause(cause: Cause, language: Language, wants: str = "") -> ShownCause:
     """Return a cause as it is shown. `wants`: what its only collector lacks, `password` or
     `consent`, where that can be given here."""
+    lacks_consent = wants == "consent" and is_consent_missing(cause.reason, cause.message)
     more = cause.collectors - min(len(cause.names), _NAMES)
     return ShownCause(
-        text=_matter(cause, language),
+        text=_matter(cause, language) if not lacks_consent else language.gettext(_NO_CONSENT),
         whom=_whom(cause, language),
-        to_do=_to_do(cause, language),
+        to_do=_to_do(cause, language) if not lacks_consent else language.gettext(CONNECT),
         message=_message(cause, language),
         advice=_advice(cause, language),
         since=cause.since,
@@ -154,6 +158,8 @@ def _to_do(cause: Cause, language: Language) -> str:
             "Put the password where the manifest says, readable by the service. It is looked for "
             "again by itself."
         )
+    if cause.kind == "manifest" and not cause.people:
+        return language.gettext(_NEVER_VALID)
     return language.gettext(_TO_DO[cause.kind])
 
 

@@ -70,9 +70,11 @@ _RECONCILING = {
     "Replacing": gettext_noop("The changed manifest is taken over when the session in hand is over")
 }
 _FIRST = gettext_noop("No session with this manifest has succeeded yet")
-_CONNECT = gettext_noop(
+CONNECT = gettext_noop(
     "Press “Connect” to get the consent of the mailbox's owner, or send them a link for it."
 )
+_NO_CONSENT = gettext_noop("the consent of the mailbox's owner is missing")
+_NEVER_VALID = gettext_noop("Correct the manifest. It was never valid, so nothing runs.")
 _LOGINS = {"SecretUnavailable", "AuthenticationFailed"}
 _STALLED = gettext_noop("No mail is collected, and it does not go on by itself: %(why)s")
 _FAILING = gettext_noop("No mail is collected: %(why)s")
@@ -121,8 +123,15 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
 def _told_to(reason: str, collector: ShownCollector, language: Language) -> str:
     """Return what to do, where the collector logs in by consent or by a password."""
     if reason in _LOGINS and _has_oauth2(collector):
-        return language.gettext(_CONNECT)
+        return language.gettext(CONNECT)
+    if reason == "InvalidManifest" and not collector.spec.get("source"):
+        return language.gettext(_NEVER_VALID)
     return advice(reason, language)
+
+
+def is_consent_missing(reason: str, message: str) -> bool:
+    """Return whether a login by consent fails because there is no token yet."""
+    return reason == "SecretUnavailable" and "No such file" in message
 
 
 def _has_oauth2(collector: ShownCollector) -> bool:
@@ -159,7 +168,9 @@ def _ready(
         text = language.gettext("It is disabled: nothing is collected")
         return _words(found, "idle", text, advice("Disabled", language))
     sentence = _STALLED if stalled else _FAILING
-    text = language.gettext(sentence) % {"why": reason_words(found.reason, language)}
+    lacks_consent = _has_oauth2(collector) and is_consent_missing(found.reason, found.message)
+    why = language.gettext(_NO_CONSENT) if lacks_consent else reason_words(found.reason, language)
+    text = language.gettext(sentence) % {"why": why}
     told = _words(found, "bad", text, _told_to(found.reason, collector, language))
     return _acting(told, collector, language)
 

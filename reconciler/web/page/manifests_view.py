@@ -13,8 +13,9 @@ from reconciler.control.held_changes import HeldKind
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_notices import with_notice
-from reconciler.web.page.page_rendering import HEADERS, render
+from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
+from reconciler.web.page.reason_words import reason_words
 
 PATH = "/manifests"
 _TOGETHER = frozenset({HeldKind.REMOVED, HeldKind.VANISHED, HeldKind.REROUTED})
@@ -40,7 +41,8 @@ class ManifestsView:
     async def show(self, request: Request) -> Response:
         control = self._control
         counts = Counter(str(one.severity) for one in control.diagnostics)
-        held = control.held()
+        held, language = control.held(), language_of(request)
+        told = {f"{one.file}:{one.line}:{one.column}: {one.message}" for one in control.diagnostics}
         last = plan_as_data(control.last_plan, {}, control.started_at)
         return render(
             request,
@@ -55,7 +57,14 @@ class ManifestsView:
             changed=[
                 step for step in last["steps"] if step["step"] in {"Start", "Replace", "Stop"}
             ][:_STEPS],
-            held=[one for one in held if one.kind not in _TOGETHER],
+            held=[
+                (
+                    one.name,
+                    reason_words("InvalidManifest", language) if one.reason in told else one.reason,
+                )
+                for one in held
+                if one.kind not in _TOGETHER
+            ],
             removed=[one for one in held if one.kind is HeldKind.REMOVED],
             vanished=[one for one in held if one.kind is HeldKind.VANISHED],
             rerouted=[one for one in held if one.kind is HeldKind.REROUTED],
