@@ -103,6 +103,7 @@ class CollectorView:
             "recipient": _recipient(collector.spec),
             "conditions": list(condition_words(collector, language)),
             "busy": activity.busy,
+            "paused": self._control.paused,
             "events": [(entry, event_words(entry, language)) for entry in activity.events],
             "chart": session_chart(found.sessions, language),
             "most": most_collected(found.sessions),

@@ -161,7 +161,7 @@ def _ready(
         return _words(found, "good", language.gettext("Mail is collected"))
     if found.reason == PAUSED:
         text = language.gettext("The service is paused: nothing is collected")
-        return replace(_words(found, "warn", text), message=found.message)
+        return replace(_words(found, "warn", text), act=language.gettext("Resume"), path="/service")
     if found.status == "Unknown":
         return _words(found, "warn", language.gettext("No session is over yet"))
     if found.reason == "Disabled":
