@@ -41,8 +41,8 @@ class ManifestsView:
     async def show(self, request: Request) -> Response:
         control = self._control
         counts = Counter(str(one.severity) for one in control.diagnostics)
-        held, language = control.held(), language_of(request)
-        told = {f"{one.file}:{one.line}:{one.column}: {one.message}" for one in control.diagnostics}
+        held = control.held()
+        errors = reason_words("InvalidManifest", language_of(request))
         last = plan_as_data(control.last_plan, {}, control.started_at)
         return render(
             request,
@@ -58,10 +58,7 @@ class ManifestsView:
                 step for step in last["steps"] if step["step"] in {"Start", "Replace", "Stop"}
             ][:_STEPS],
             held=[
-                (
-                    one.name,
-                    reason_words("InvalidManifest", language) if one.reason in told else one.reason,
-                )
+                (one.name, errors if one.kind is HeldKind.INVALID else one.reason)
                 for one in held
                 if one.kind not in _TOGETHER
             ],
