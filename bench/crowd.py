@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.ours import DESTINATION, PATIENCE, PROGRAM
+from bench.ours import DESTINATION, PROGRAM, TIMEOUT
 from bench.sheet import Sheet
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
@@ -155,7 +155,7 @@ class Watched:
         try:  # by this detour, as the path may be too long for a socket's
             transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{state}/control.sock")
             with httpx.Client(
-                transport=transport, base_url="http://localhost", timeout=PATIENCE
+                transport=transport, base_url="http://localhost", timeout=TIMEOUT
             ) as client:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
@@ -233,7 +233,7 @@ class Watched:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         ledger = sqlite3.connect(
-            f"file:{self._work}/state/ledger.sqlite3?mode=ro", uri=True, timeout=PATIENCE
+            f"file:{self._work}/state/ledger.sqlite3?mode=ro", uri=True, timeout=TIMEOUT
         )
         try:
             yield ledger
@@ -349,7 +349,7 @@ def _delivered(crowd: Crowd, name: str) -> float:
     crowd.send(name, 2)
     began = time.monotonic()
     while crowd.arrived(name) == already:
-        if time.monotonic() > began + PATIENCE:
+        if time.monotonic() > began + TIMEOUT:
             raise SystemExit(f"bench: mail for {name} never came")
         time.sleep(0.005)
     return time.monotonic() - began
@@ -403,7 +403,7 @@ def change(crowd: Crowd, runs: int) -> Iterator[Sheet]:
 
 
 def _acted(daemon: Watched, name: str, saved: float) -> float:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while (found := daemon.started_at(name)) < saved:
         if time.monotonic() > deadline:
             raise SystemExit(f"bench: the change of {name} was never acted upon")

@@ -112,7 +112,7 @@ class Field:
             cwd=work,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=ours.PATIENCE,
+            timeout=ours.TIMEOUT,
             env={**os.environ, "HOME": str(work), "USER": "mail"},
             umask=0o077,
             user=owner and owner.pw_uid,

@@ -19,7 +19,7 @@ import httpx
 from bench.peers import Account, Command
 
 PROGRAM = Path(sys.executable).with_name("mailcollector")
-PATIENCE = 600.0
+TIMEOUT = 600.0
 DESTINATION = """\
 apiVersion: mailcollector/v1
 kind: Destination
@@ -95,7 +95,7 @@ class Daemon:
         )  # the path may be too long for a socket's
         transport = httpx.HTTPTransport(uds=f"/proc/self/fd/{self._state}/control.sock")
         self._client = httpx.Client(
-            transport=transport, base_url="http://localhost", timeout=PATIENCE
+            transport=transport, base_url="http://localhost", timeout=TIMEOUT
         )
 
     def collect(self, name: str, account: Account) -> Figures:
@@ -131,7 +131,7 @@ class Daemon:
         os.close(self._state)
 
     def _figures(self, name: str, before: tuple[float, float]) -> Figures:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         found: dict[str, Any] | None = None
         while not found or found["outcome"] == "running":
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -26,7 +26,7 @@ from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.servers.dovecot import free_ports
 
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 _TABS = 7
 _KEYS = ("6", "0", "0", "8")
 _FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((found) => {
@@ -97,7 +97,7 @@ def running(root: Path, port: int) -> Iterator[int]:
 
 
 def _await_ready(port: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:

@@ -21,7 +21,7 @@ from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 
 PROGRAM = Path(sys.executable).with_name("mailcollector")
-PATIENCE = 12.0
+TIMEOUT = 12.0
 """Seconds to wait for the end of the daemon, which promises to end within 10 of SIGTERM."""
 TOKEN = "demo"  # noqa: S105  # a name
 """The name of the token that the page's link logs in with."""
@@ -81,7 +81,7 @@ def login_link(scene: Scene, address: str) -> str:
 
 
 @contextmanager
-def running(scene: Scene, address: str, patience: float = 30) -> Iterator[subprocess.Popen[bytes]]:
+def running(scene: Scene, address: str, timeout: float = 30) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon with its page at `address`, wait until it answers, and stop it at the end.
 
     Ctrl-C does not reach the daemon.
@@ -95,7 +95,7 @@ def running(scene: Scene, address: str, patience: float = 30) -> Iterator[subpro
             start_new_session=True,
         )
     try:
-        _await(scene, daemon, patience)
+        _await(scene, daemon, timeout)
         yield daemon
     finally:
         stop(daemon)
@@ -108,11 +108,11 @@ def stop(daemon: subprocess.Popen[bytes]) -> None:
     """
     daemon.terminate()
     try:
-        code = daemon.wait(PATIENCE)
+        code = daemon.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
         daemon.kill()
         daemon.wait()
-        raise RuntimeError(f"the daemon did not end within {PATIENCE:.0f} s of SIGTERM") from None
+        raise RuntimeError(f"the daemon did not end within {TIMEOUT:.0f} s of SIGTERM") from None
     if code:
         raise RuntimeError(f"the daemon ended with exit code {code}")
 
@@ -122,8 +122,8 @@ def _settings(scene: Scene) -> Settings:
     return Settings(state_dir=scene.state, state_url=ledger, manifests=scene.manifests)
 
 
-def _await(scene: Scene, daemon: subprocess.Popen[bytes], patience: float) -> None:
-    deadline = time.monotonic() + patience
+def _await(scene: Scene, daemon: subprocess.Popen[bytes], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     while not (scene.state / "control.sock").exists():
         if daemon.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(

@@ -17,7 +17,7 @@ BUILD, SHOWN = Path("build/pictures"), Path("docs/pictures")
 IN_README = {"list-en-light-1280": "list.png", "form-en-light-1280": "form.png"}
 LOCALES = {"en": "en-US", "ru": "ru-RU"}
 VARIANTS = tuple(itertools.product(LOCALES, ("light", "dark"), (1280, 390)))
-PATIENCE = 120_000.0
+TIMEOUT = 120_000.0
 """Milliseconds that an element of a page may take."""
 Variant = tuple[str, str, int]
 
@@ -48,7 +48,7 @@ class Camera:
         """Follow a link that logs in once."""
         self.url = link.partition("/login/")[0]
         context = self.browser.new_context()
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(TIMEOUT)
         page = context.new_page()
         page.goto(link)
         page.wait_for_url(f"{self.url}/")
@@ -100,5 +100,5 @@ class Camera:
             viewport={"width": width, "height": 800},
             storage_state=session,
         )
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(TIMEOUT)
         return context

@@ -30,7 +30,7 @@ from demo.scene import Scene
 from tests.read_only import read_only
 from tests.servers.dovecot import free_ports
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds to wait until every collector is in its state."""
 REASON = "Disk of the mail system is being replaced"
 
@@ -92,7 +92,7 @@ def _empty(camera: Camera, root: Path, server: SmallServer) -> None:
     scene = EmptyScene(root)
     scene.lay_out(server)
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with daemon.running(scene, address, PATIENCE):
+    with daemon.running(scene, address, TIMEOUT):
         camera.url, camera.session = f"http://{address}", None
         camera.take(picture_pages.FIRST)
         camera.log_in(daemon.login_link(scene, address))
@@ -123,7 +123,7 @@ def _read_only(camera: Camera, root: Path, server: SmallServer) -> None:
 def _running(camera: Camera, scene: Scene) -> Iterator[Popen[bytes]]:
     """Run the daemon, wait until every collector is in its state, and log in."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with daemon.running(scene, address, PATIENCE) as process:
+    with daemon.running(scene, address, TIMEOUT) as process:
         _await_states(scene)
         camera.log_in(daemon.login_link(scene, address))
         yield process
@@ -131,7 +131,7 @@ def _running(camera: Camera, scene: Scene) -> Iterator[Popen[bytes]]:
 
 def _await_states(scene: Scene) -> None:
     """Wait until no collector waits for its first session."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     with _asking(scene) as client:
         while True:
             states = client.get("/api/v1/summary").json()["states"]

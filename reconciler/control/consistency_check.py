@@ -198,9 +198,9 @@ class Fsck(Generic[P], Struct):
             for name, file in found.temporary.items():
                 kinds.setdefault(_kind(file, recorded=name in recorded), []).append(name)
             for kind, names in kinds.items():
-                self._tell_temporary(place, maildirs, kind, names)
+                self._report_temporary(place, maildirs, kind, names)
 
-    def _tell_temporary(
+    def _report_temporary(
         self, place: P, maildirs: AuditedMaildirs[P], kind: str, names: Sequence[str]
     ) -> None:
         severity, message = _KINDS[kind]

@@ -42,7 +42,7 @@ from reconciler.model.interfaces import Registry
 
 GRACE = 3.0
 """Seconds that the messages in hand have once the daemon is told to end; then they are given up."""
-PATIENCE = 3.0
+END_TIMEOUT = 3.0
 """Seconds that sessions which were given up have to end."""
 LAST_MOMENT = 9.0
 """Seconds after which the process ends, whatever still hangs (a name lookup, a dead file system). A
@@ -106,7 +106,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         manifests,
         allow_inline_secrets=parts.allow_inline_secrets,
         allow_empty=parts.allow_empty,
-        patience=SETTLE,
+        grace=SETTLE,
     )
     controller = Controller(directory, parts.registry, loops, board, clock)
     board.connect(loops.state, controller.loop_ended, controller.session_failed)
@@ -130,7 +130,7 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         log.info("started", manifests=str(directory.root), pid=os.getpid())
         try:
             await _run_until(
-                signals.told,
+                signals.end_requested,
                 controller.run(),
                 watcher.run(),
                 measure_lag(board.figures),
@@ -140,16 +140,16 @@ async def run_daemon(manifests: Path, parts: Parts, leave: Callable[[int], None]
         finally:
             supervisor.tell("STOPPING=1", "STATUS=ending")
             checks.close()
-            await loops.shut_down(GRACE, PATIENCE)
+            await loops.shut_down(GRACE, END_TIMEOUT)
             pool.close()
     log.info("ended")
     return 0
 
 
-async def _run_until(told: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
+async def _run_until(end_requested: asyncio.Event, *works: Coroutine[None, None, None]) -> None:
     """Run all `works` until the event. An exception in one of them ends the daemon."""
     tasks = [asyncio.ensure_future(work) for work in works]
-    waiting = asyncio.ensure_future(told.wait())
+    waiting = asyncio.ensure_future(end_requested.wait())
     try:
         done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -170,8 +170,8 @@ def _status(control: ControlService, running: int) -> str:
 
 
 class _Signals:
-    """Handles signals. The first SIGTERM or SIGINT sets `told` and the timer of `LAST_MOMENT`; a
-    second signal ends the process at once.
+    """Handles signals. The first SIGTERM or SIGINT sets `end_requested` and the timer of
+    `LAST_MOMENT`; a second signal ends the process at once.
 
     A second SIGTERM does not: timeout(1) sends it twice, and it comes twice where a process group
     and the process are both signalled. SIGHUP sets `reload`; where the terminal that the process
@@ -179,7 +179,7 @@ class _Signals:
     """
 
     def __init__(self, leave: Callable[[int], None]) -> None:
-        self.told = asyncio.Event()
+        self.end_requested = asyncio.Event()
         self.reload = asyncio.Event()
         self._terminal = _has_terminal()
         self._leave = leave
@@ -196,11 +196,11 @@ class _Signals:
             self.reload.set()
 
     def _take(self, number: signal.Signals) -> None:
-        if self.told.is_set():
+        if self.end_requested.is_set():
             if number != signal.SIGTERM:
                 self._leave(128 + number)
             return
-        self.told.set()
+        self.end_requested.set()
         last = threading.Timer(LAST_MOMENT, self._leave, (0,))
         last.daemon = True
         last.start()

@@ -68,13 +68,13 @@ def without(observation: Observation, culprits: dict[Key, str]) -> Observation:
     """Return `observation` as if these declarations were broken. `culprits` says why, by key."""
     observed = observation.observed
     broken = [found for found in observed.declarations if found.key in culprits]
-    told = {
+    messages = {
         found.key: f"mailcollector fails to act on this manifest, which is a defect of its own "
         f"({culprits[found.key]}): please report it; its last good version runs on"
         for found in broken
     }
     diagnostics = (
-        Diagnostic(found.file, found.line, 1, "", "internal", Severity.ERROR, told[found.key])
+        Diagnostic(found.file, found.line, 1, "", "internal", Severity.ERROR, messages[found.key])
         for found in broken
     )
     return replace(
@@ -82,7 +82,7 @@ def without(observation: Observation, culprits: dict[Key, str]) -> Observation:
         diagnostics=tuple(in_order([*observation.diagnostics, *diagnostics])),
         observed=replace(
             observed,
-            broken=(*observed.broken, *_broken(broken, told)),
+            broken=(*observed.broken, *_broken(broken, messages)),
             declarations=tuple(
                 found for found in observed.declarations if found.key not in culprits
             ),
@@ -90,8 +90,8 @@ def without(observation: Observation, culprits: dict[Key, str]) -> Observation:
     )
 
 
-def _broken(found: Iterable[Declaration], told: dict[Key, str]) -> Iterable[BrokenManifest]:
+def _broken(found: Iterable[Declaration], messages: dict[Key, str]) -> Iterable[BrokenManifest]:
     return (
-        BrokenManifest(one.kind, one.name, one.file, one.line, f"{one.source}: {told[one.key]}")
+        BrokenManifest(one.kind, one.name, one.file, one.line, f"{one.source}: {messages[one.key]}")
         for one in found
     )

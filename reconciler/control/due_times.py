@@ -17,7 +17,7 @@ from reconciler.control.loop_backoff import LoopBackoff
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Failure
 
-DESTINATION_PATIENCE = 3600.0
+DESTINATION_TIMEOUT = 3600.0
 """Seconds after which a collector that waits for its destination tries again in any case."""
 
 
@@ -46,7 +46,7 @@ class DueTimes:
             failure = Failure(retry.reason, retry.message)
             self._admission.recall_destination(self._name, self.target, failure)
             if self._waits_for_destination:
-                return now + DESTINATION_PATIENCE
+                return now + DESTINATION_TIMEOUT
             return now + max(delay, self._backoff.seconds_left or 0.0)
         return max(now + delay, next_start(now, 0.0, now, self._backoff.seconds_left))
 
@@ -54,7 +54,7 @@ class DueTimes:
         """Return when the session after the one that began at `started` is due."""
         now = self._clock.monotonic()
         if self._waits_for_destination:
-            return now + DESTINATION_PATIENCE
+            return now + DESTINATION_TIMEOUT
         if self._waits_for_host:
             return now
         return next_start(started, self._backoff.interval, now, self._backoff.seconds_left)

@@ -41,9 +41,9 @@ class DiagnosticsLog:
         for file in self._told.keys() - now.keys():
             log.info("mended", manifest=file)
         self._told = now
-        self._tell_held(desired)
+        self._log_held(desired)
 
-    def _tell_held(self, desired: Desired) -> None:
+    def _log_held(self, desired: Desired) -> None:
         held = {
             name: found.problem.message
             for name, found in desired.collectors.items()

@@ -69,7 +69,7 @@ class ManifestDirectory:
     """The manifests below `root`. Its methods block; call one at a time.
 
     `allow_empty`: if the first look finds no collector, that is intended; it covers no later look.
-    `patience`: see `RemovalGrace`.
+    `grace`: see `RemovalGrace`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ManifestDirectory:
         *,
         allow_inline_secrets: bool = False,
         allow_empty: bool = False,
-        patience: float = 0.0,
+        grace: float = 0.0,
     ) -> None:
         # resolve() would follow links that are swapped later
         self.root = Path(os.path.abspath(root))  # noqa: PTH100
@@ -91,7 +91,7 @@ class ManifestDirectory:
         """The result of the rules across files, of the last look."""
         self._hidden = False
         """Whether that result allows for a Destination that cannot be seen."""
-        self._leaving = RemovalGrace(patience)
+        self._leaving = RemovalGrace(grace)
         self._leading_out: set[Path] = set()
         self._special_paths = SpecialPaths(os.path.realpath(self.root))
 

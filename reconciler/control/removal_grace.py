@@ -16,11 +16,11 @@ LONGEST = 10.0
 
 
 class RemovalGrace:
-    """Decides when a missing manifest counts as removed: after `patience` seconds without a change
+    """Decides when a missing manifest counts as removed: after `grace` seconds without a change
     (see `SETTLE`), or after `LONGEST`. With 0 that is at once."""
 
-    def __init__(self, patience: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._patience = patience
+    def __init__(self, grace: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._grace = grace
         self._now = now
         self._present: Set[Key] = frozenset()
         self._since: dict[Key, float] = {}
@@ -53,4 +53,4 @@ class RemovalGrace:
         )
 
     def _gone_at(self, since: float) -> float:
-        return min(self._changed_at + self._patience, since + LONGEST)
+        return min(self._changed_at + self._grace, since + LONGEST)

@@ -219,18 +219,18 @@ class RunningSet:
         loop = self._loops.get(name)
         return nullcontext() if loop is None else loop.quiet()
 
-    async def shut_down(self, grace: float, patience: float) -> bool:
+    async def shut_down(self, grace: float, limit: float) -> bool:
         """Stop all loops and return whether all have ended.
 
         The messages in hand have `grace` seconds, then they are given up. Sessions that have not
-        ended `patience` seconds later are left behind.
+        ended `limit` seconds later are left behind.
         """
         for loop in list(self._loops.values()):
             loop.stop()
         if not await self._ended(grace):
             for loop in self._loops.values():
                 loop.give_up()
-        return await self._ended(patience)
+        return await self._ended(limit)
 
     async def _ended(self, seconds_left: float) -> bool:
         running = list(self._running())

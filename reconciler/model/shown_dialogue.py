@@ -64,11 +64,11 @@ class ShownDialogues(Shown):
 def dialogue_text(dialogues: Iterable[SessionDialogue | ShownDialogue]) -> str:
     """Return dialogues as text, the newest last; "" for none."""
     return "\n".join(
-        "".join(f"{line}\n" for line in _told(dialogue)) for dialogue in [*dialogues][::-1]
+        "".join(f"{line}\n" for line in _line_text(dialogue)) for dialogue in [*dialogues][::-1]
     )
 
 
-def _told(dialogue: SessionDialogue | ShownDialogue) -> Iterator[str]:
+def _line_text(dialogue: SessionDialogue | ShownDialogue) -> Iterator[str]:
     took = (dialogue.finished_at - dialogue.started_at).total_seconds()
     yield f"{dialogue.what} {timestamp(dialogue.started_at)}, {took:.1f} s: {dialogue.outcome}"
     if dialogue.reason:

@@ -30,7 +30,7 @@ from reconciler.model.errors import SecretUnavailable
 from reconciler.model.secret import Secret
 from reconciler.secrets.secret_reading import LIMIT, strip_content
 
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds to wait for a lock: a little longer than a request for a token may take."""
 _POLL = 0.02
 """Seconds between two tries of a lock."""
@@ -59,11 +59,11 @@ class SecretFile:
     released in time, or the disk is full.
     """
 
-    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+    def __init__(self, path: str, timeout: float = LOCK_TIMEOUT) -> None:
         self.path = path
         self.obstacle: str | None = None
         """Why a new secret cannot be written here; None where it can."""
-        self._patience = patience
+        self._timeout = timeout
         self._unfinished = False
         self._directory = -1
         self._journal = -1
@@ -128,7 +128,7 @@ class SecretFile:
     # The lock
 
     def _lock(self) -> None:
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         while True:
             try:
                 descriptor = self._opened_lock()
@@ -145,7 +145,7 @@ class SecretFile:
             if time.monotonic() > deadline:
                 raise SecretUnavailable(
                     f"the secret file {self.path} is in use by another process for more than "
-                    f"{self._patience:.0f} s; it is tried again later"
+                    f"{self._timeout:.0f} s; it is tried again later"
                 )
 
     def _locked(self, descriptor: int, deadline: float) -> bool:

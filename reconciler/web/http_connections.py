@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from reconciler.log import log
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds for a request to arrive, or for an answer to be taken."""
 BACKLOG = 256
 """Connections that the kernel keeps until they are accepted. If there is no room, the kernel
@@ -70,7 +70,7 @@ class HttpConnection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._untaken = self._untaken or self.loop.call_later(PATIENCE, self.transport.abort)
+        self._untaken = self._untaken or self.loop.call_later(TIMEOUT, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -83,7 +83,7 @@ class HttpConnection(H11Protocol):
             self._stop_waiting()
         elif self._deadline is None and self.open:
             self.since = self.loop.time()
-            self._deadline = self.loop.call_later(PATIENCE, self.transport.abort)
+            self._deadline = self.loop.call_later(TIMEOUT, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

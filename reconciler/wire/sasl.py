@@ -120,8 +120,8 @@ class Exchange:
         """Return the first message, where the client speaks first."""
         return None
 
-    # mechanisms that answer challenges use `said`
-    def _next(self, said: bytes) -> bytes:  # noqa: ARG002
+    # mechanisms that answer challenges use `challenge`
+    def _next(self, challenge: bytes) -> bytes:  # noqa: ARG002
         """Return the answer to a challenge."""
         raise MechanismViolated(
             f"login by {self.name}: the server asks for more than the login consists of"
@@ -148,8 +148,8 @@ class LoginMechanism(Exchange):
         super().__init__(credentials)
         self._answers = [credentials.username, credentials.secret.reveal()]
 
-    def _next(self, said: bytes) -> bytes:
-        return self._answers.pop(0).encode() if self._answers else super()._next(said)
+    def _next(self, challenge: bytes) -> bytes:
+        return self._answers.pop(0).encode() if self._answers else super()._next(challenge)
 
     def _decoded(self, challenge: bytes) -> bytes:
         return challenge
@@ -158,11 +158,13 @@ class LoginMechanism(Exchange):
 class CramMd5(Exchange):
     name = "CRAM-MD5"
 
-    def _next(self, said: bytes) -> bytes:
+    def _next(self, challenge: bytes) -> bytes:
         if self._began:
-            return super()._next(said)
+            return super()._next(challenge)
         self._began = True
-        digest = hmac.new(self._credentials.secret.reveal().encode(), said, hashlib.md5).hexdigest()
+        digest = hmac.new(
+            self._credentials.secret.reveal().encode(), challenge, hashlib.md5
+        ).hexdigest()
         return f"{self._credentials.username} {digest}".encode()
 
 
@@ -198,9 +200,9 @@ class Scram(Exchange):
     def _first(self) -> bytes:
         return self._greeting
 
-    def _next(self, said: bytes) -> bytes:
+    def _next(self, challenge: bytes) -> bytes:
         self._steps += 1
-        text = said.decode("utf-8", "replace")
+        text = challenge.decode("utf-8", "replace")
         if self._steps == 2 and text.startswith("e="):
             return b""  # refused: the reply to the command says so
         try:
@@ -234,9 +236,9 @@ class Bearer(Exchange):
         super().__init__(credentials)
         self._answered = False
 
-    def _next(self, said: bytes) -> bytes:
+    def _next(self, challenge: bytes) -> bytes:
         if self._answered:
-            return super()._next(said)
+            return super()._next(challenge)
         self._answered = True
         return self._answer
 

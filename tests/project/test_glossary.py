@@ -63,6 +63,24 @@ def _names(path: Path) -> Iterator[str]:
             yield node.name
 
 
+def _shown_names(path: Path) -> Iterator[str]:
+    """Yield the names of functions, classes and modules, of parameters and of fields."""
+    yield from _names(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.ClassDef):
+            for item in node.body:
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                    yield item.target.id
+
+
+def _private_words() -> set[str]:
+    text = " ".join((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split())
+    listed = text.partition("No name of ours is one of these private words any more: ")[2]
+    return set(listed.partition(".")[0].split(", "))
+
+
 def _parts(name: str) -> set[str]:
     return {part.lower() for part in _WORD.findall(name)}
 
@@ -86,6 +104,18 @@ def test_what_the_glossary_excludes_names_nothing_of_ours() -> None:
         for path in _sources()
         for name in _names(path)
         if _parts(name) & forbidden and name not in NOT_OURS
+    }
+    assert found == set()
+
+
+def test_a_private_word_names_nothing() -> None:
+    private = _private_words()
+    assert {"dress", "told", "said"} < private
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in _sources()
+        for name in _shown_names(path)
+        if _parts(name) & private
     }
     assert found == set()
 

@@ -473,7 +473,7 @@ def test_by_redirect_in_vain(server: Authorization, tmp_path: Path) -> None:
     browser.close()
     with pytest.raises(AuthenticationFailed, match="in time"):
         Consent(spec, ConsentMethod(authorization_url=server.url("authorize"))).ask(
-            lambda _: None, patience=0.01
+            lambda _: None, timeout=0.01
         )
     with pytest.raises(SourceUnsuitable, match="authorization-url"):
         Consent(spec, ConsentMethod()).ask(browser)

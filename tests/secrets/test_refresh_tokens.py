@@ -464,7 +464,7 @@ def test_nothing_stays_open(refresh: Path, mode: int) -> None:
         with SecretFile(str(refresh)) as file:
             assert (file.obstacle is None) == (mode == 0o700)
             with pytest.raises(SecretUnavailable, match="in use"):
-                SecretFile(str(refresh), patience=0.05).__enter__()
+                SecretFile(str(refresh), timeout=0.05).__enter__()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

@@ -316,7 +316,7 @@ def test_W5_pauses_grow_are_forgotten_and_bounded() -> None:
 def test_W5_a_token_buys_no_more_patience(
     on_site: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(http_connections, "TIMEOUT", 0.5)
 
     async def scenario(here: Site) -> None:
         token = here.tokens.create("anna", Role.EDIT)

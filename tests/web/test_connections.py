@@ -118,7 +118,7 @@ def test_E7_on_tcp_only_the_probes_and_metrics_are_served(root: Path, settings: 
 def test_N8_a_slow_request_is_closed_however_it_dribbles(
     root: Path, settings: Settings, sent: bytes, over: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(http_connections, "TIMEOUT", 0.5)
 
     async def scenario() -> None:
         async with listening(root, settings) as (found, port):
@@ -145,7 +145,7 @@ def test_N8_a_slow_request_is_closed_however_it_dribbles(
 def test_N8_a_client_that_does_not_take_its_answer_is_closed(
     root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(http_connections, "TIMEOUT", 0.5)
 
     async def scenario() -> None:
         async with daemon(root, settings) as found, AsyncExitStack() as stack:

@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         )
         failed = [outcome.name for outcome in outcomes if not _is_success(outcome)]
         if failed:
-            _tell_next_attempts(collectors, failed)
+            _print_next_attempts(collectors, failed)
     if output in {"json", "yaml"}:
         click.echo(serialize([_shown(outcome) for outcome in outcomes], output))
     return 1 if failed else 0
@@ -156,7 +156,7 @@ def _sentence(outcome: CollectOutcome) -> str:
     return session_counters(outcome.session) + (f"; failed: {error_text(error)}" if error else "")
 
 
-def _tell_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
+def _print_next_attempts(collectors: Collectors, names: Sequence[str]) -> None:
     now = datetime.now(UTC)
     for shown in collectors.listed():
         if shown.metadata.name in names and (upcoming := shown.status.next_session):

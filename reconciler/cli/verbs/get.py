@@ -129,10 +129,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     for one in selectors:
         wanted &= one
     render = renderer(output, headers=not no_headers)
-    said: list[bool] = []
+    explained: list[bool] = []
 
     def look() -> Observation:
-        found, missing = _selected(settings, names, search, wanted, said)
+        found, missing = _selected(settings, names, search, wanted, explained)
         return sort_collectors(found, key) if key else found, missing
 
     if watch:
@@ -149,10 +149,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 
 
 def _selected(
-    settings: Settings, names: Sequence[str], search: str, wanted: Selector, said: list[bool]
+    settings: Settings, names: Sequence[str], search: str, wanted: Selector, explained: list[bool]
 ) -> Observation:
     """Return the collectors that were asked for, in that order, and an error text for each name
-    that does not exist. `said` is empty until the source of the list was printed."""
+    that does not exist. `explained` is empty until the source of the list was printed."""
     with open_collectors(settings) as collectors:
         shown = collectors.listed(search, wanted)
         known = {
@@ -160,9 +160,9 @@ def _selected(
             for one in (collectors.listed() if names and (search or wanted.text) else shown)
         }
         missing = [str(it) for it in unknown_collectors(names, known)]
-        if not (said or missing):
+        if not (explained or missing):
             warn_without_daemon(settings, collectors)
-            said.append(True)
+            explained.append(True)
     found = {collector.metadata.name: collector for collector in shown}
     return [found[name] for name in dict.fromkeys(names or found) if name in found], missing
 

@@ -56,7 +56,7 @@ def command(settings: Settings, name: str, output: str, *, protocol: bool) -> in
     elif output != "table":
         click.echo(serialize(_data(description, dialogues, protocol=protocol), output))
     elif protocol:
-        click.echo(_said(dialogues), nl=False)
+        click.echo(_dialogue_lines(dialogues), nl=False)
     else:
         click.echo("\n".join(log_lines(description)))
     return 0
@@ -87,7 +87,7 @@ def _event(event: ShownEvent) -> str:
     return f"  {moment(event.at)}  {event.what}{count}{reason}{times}"
 
 
-def _said(dialogues: Sequence[ShownDialogue]) -> str:
+def _dialogue_lines(dialogues: Sequence[ShownDialogue]) -> str:
     from reconciler.model.shown_dialogue import dialogue_text  # noqa: PLC0415  # pydantic is slow
 
     return dialogue_text(dialogues) or (

@@ -147,7 +147,7 @@ class TransferDialogue:
             return
         parted = [
             _KEYWORD.split(line, 1)
-            for line in self._expect(reply, f"{self.protocol.greeting} {name}").said[1:]
+            for line in self._expect(reply, f"{self.protocol.greeting} {name}").unredacted[1:]
         ]
         self.extensions = {keyword.upper(): " ".join(parameters) for keyword, *parameters in parted}
 

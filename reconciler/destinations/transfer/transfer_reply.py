@@ -43,7 +43,7 @@ class TransferReply(Struct, frozen=True):
     """The lines with what is hidden in them, for their meaning; empty: as `lines`."""
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def unredacted(self) -> tuple[str, ...]:
         """The lines as they were said. They may quote a secret: not to be shown."""
         return self.whole or self.lines
 
@@ -132,7 +132,7 @@ class TransferReply(Struct, frozen=True):
             return None
         enhanced = self._enhanced
         code = enhanced[0].strip() if enhanced else ""
-        return refused_delivery(self.code, code, " ".join(self.said))
+        return refused_delivery(self.code, code, " ".join(self.unredacted))
 
     @property
     def wait(self) -> float | None:
@@ -166,14 +166,14 @@ class TransferReply(Struct, frozen=True):
 
     @property
     def _enhanced(self) -> re.Match[str] | None:
-        return _ENHANCED.match(self.said[0])
+        return _ENHANCED.match(self.unredacted[0])
 
 
 def read_reply(connection: Connection, secrets: SecretParts) -> TransferReply:
     """Read the next reply with all its lines. What the server repeats of a secret, in any form, is
     left out (hazard S1). Raises ConnectionFailed, ProtocolViolation."""
     connection.begin_command()
-    said: list[str] = []
+    unredacted: list[str] = []
     lines: list[str] = []
     kinds: set[bytes] = set()
     while len(lines) < LINES:
@@ -184,11 +184,11 @@ def read_reply(connection: Connection, secrets: SecretParts) -> TransferReply:
                 f"{connection.endpoint}: not a reply as of a mail system"  # not quoted (hazard W4)
             )
         text = match[3] or b""
-        said.append(_printable(text))
+        unredacted.append(_printable(text))
         lines.append(_printable(secrets.hide(text)))
         kinds.add(match[1][:1])
         if match[2] != b"-":
-            return TransferReply(int(match[1]), tuple(lines), len(kinds) > 1, tuple(said))
+            return TransferReply(int(match[1]), tuple(lines), len(kinds) > 1, tuple(unredacted))
     raise ProtocolViolation(f"{connection.endpoint}: a reply has more than {LINES} lines")
 
 

@@ -35,7 +35,7 @@ from reconciler.secrets.oauth2.token_urls import require_private
 from reconciler.secrets.secret_reading import read_secret
 from reconciler.secrets.secret_writing import SecretFile, valid_refresh_token, write_secret
 
-PATIENCE = 900.0
+TIMEOUT = 900.0
 """Seconds that a person has to consent."""
 _PAGE = "<!doctype html><title>mailcollector</title><p>{}</p>"
 _DONE = "Done: close this page, and go back to the terminal."
@@ -84,7 +84,7 @@ class Consent:
         self._secret = read_secret(secret) if secret else None
         self._sleep = sleep
 
-    def ask(self, show: Callable[[Prompt], None], patience: float = PATIENCE) -> None:
+    def ask(self, show: Callable[[Prompt], None], timeout: float = TIMEOUT) -> None:
         """Show a person where to consent, wait for the consent, and write the refresh token. Raises
         CollectorError."""
         self._require_writable()
@@ -92,7 +92,7 @@ class Consent:
         if self._way.device:
             self._by_device(endpoints, show)
         else:
-            self._by_redirect(endpoints, show, patience)
+            self._by_redirect(endpoints, show, timeout)
 
     def _require_writable(self) -> None:
         """Look whether the token can be written, so that nobody consents in vain."""
@@ -124,12 +124,12 @@ class Consent:
                 endpoints.token,
                 code,
                 _number(begun.get("interval"), 5.0),
-                _number(begun.get("expires_in"), PATIENCE),
+                _number(begun.get("expires_in"), TIMEOUT),
             )
         )
 
     def _by_redirect(
-        self, endpoints: Endpoints, show: Callable[[Prompt], None], patience: float
+        self, endpoints: Endpoints, show: Callable[[Prompt], None], timeout: float
     ) -> None:
         """Get consent by a browser on this machine, which is redirected to a port of it (RFC 8252,
         section 7.3), with PKCE (RFC 7636)."""
@@ -138,7 +138,7 @@ class Consent:
         with _Listener(self._way.port, begun.state) as listener:
             address = f"http://{endpoints.loopback}:{listener.server_port}/"
             show(Prompt(self._authorization_request(authorization, address, begun)))
-            code = listener.code(patience)
+            code = listener.code(timeout)
         self._take(self._redeemed(endpoints, code, address, begun))
 
     # for a browser that comes back to a page of ours
@@ -285,10 +285,10 @@ class _Listener(http.server.ThreadingHTTPServer):
         self._serving.join()
         super().server_close()
 
-    def code(self, patience: float) -> str:
+    def code(self, timeout: float) -> str:
         """Return the code. Raises AuthenticationFailed where consent is denied, or does not come
-        within `patience` seconds."""
-        if not self.answered.wait(patience) or self.answer is None:
+        within `timeout` seconds."""
+        if not self.answered.wait(timeout) or self.answer is None:
             raise AuthenticationFailed("nobody consented in time: run it again")
         if "code" not in self.answer:
             said = harmless_words(self.answer.get("error", "no code"), ())[:100]

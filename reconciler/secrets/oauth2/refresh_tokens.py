@@ -198,7 +198,7 @@ class RefreshTokens:
         lock, which this thread holds. That thread writes the file afterwards.
         """
         try:
-            with SecretFile(path, patience=0.0) as file:
+            with SecretFile(path, timeout=0.0) as file:
                 held = read_secret(SecretRef.model_validate({"file": path}))
                 if not self._is_of(chain, held):
                     chain.files.discard(path)

@@ -231,7 +231,7 @@ class ImapPush:
                 f"{self._endpoint}: the server has too much to tell, and tells no more"
             )
         if status := _STATUS.fullmatch(line):
-            self._told_status(*status.groups())
+            self._noted_status(*status.groups())
             return
         found = _COUNT.fullmatch(line)
         if found is None:
@@ -242,7 +242,7 @@ class ImapPush:
         self._news |= int(found[1]) > self._count
         self._count = int(found[1])
 
-    def _told_status(self, name: bytes, items: bytes) -> None:
+    def _noted_status(self, name: bytes, items: bytes) -> None:
         """Take the STATUS of another folder (RFC 5465, section 5); a new UIDNEXT is new mail."""
         found = _NEXT.search(items)
         following = int(found[1]) if found else 0

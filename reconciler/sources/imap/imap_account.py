@@ -188,7 +188,7 @@ class ImapAccount:
     def check_validity(self, client: ImapClient, folder: Folder) -> None:
         """Raise FolderFailed where UIDVALIDITY has changed: UIDs name other messages then
         (hazard I10)."""
-        told = client.dialogue.told_validity()
+        told = client.dialogue.announced_validity()
         if told is not None and told != folder.validity:
             raise self._renumbered(folder)
 

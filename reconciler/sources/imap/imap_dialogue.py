@@ -234,7 +234,7 @@ class ImapDialogue(imaplib.IMAP4):
         self.read_only = not writable or bool(self.untagged("READ-ONLY"))
         return completed
 
-    def told_validity(self) -> int | None:
+    def announced_validity(self) -> int | None:
         """Return the UIDVALIDITY that came since the last call, or since the folder was opened."""
         told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
         return number(told[-1].strip(b'"'), 1 << 62) if told else None

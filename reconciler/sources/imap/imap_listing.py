@@ -47,7 +47,7 @@ def selected_validity(dialogue: ImapDialogue, name: str) -> int:
 
     Raises FolderFailed where there is none: UIDs mean nothing then (hazard I10).
     """
-    validity = dialogue.told_validity()
+    validity = dialogue.announced_validity()
     if not validity:
         raise FolderFailed(
             f'{dialogue.connection.endpoint}: the server gives the folder "{name}" no UIDVALIDITY, '

@@ -114,13 +114,13 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
             "why": reason_words(stalled.reason, language)
         }
         yield _acting(
-            _words(stalled, "bad", text, _told_to(stalled.reason, collector, language)),
+            _words(stalled, "bad", text, _to_do(stalled.reason, collector, language)),
             collector,
             language,
         )
 
 
-def _told_to(reason: str, collector: ShownCollector, language: Language) -> str:
+def _to_do(reason: str, collector: ShownCollector, language: Language) -> str:
     """Return what to do, where the collector logs in by consent or by a password."""
     if reason in _LOGINS and _has_oauth2(collector):
         return language.gettext(CONNECT)
@@ -171,7 +171,7 @@ def _ready(
     lacks_consent = _has_oauth2(collector) and is_consent_missing(found.reason, found.message)
     why = language.gettext(_NO_CONSENT) if lacks_consent else reason_words(found.reason, language)
     text = language.gettext(sentence) % {"why": why}
-    told = _words(found, "bad", text, _told_to(found.reason, collector, language))
+    told = _words(found, "bad", text, _to_do(found.reason, collector, language))
     return _acting(told, collector, language)
 
 

@@ -16,7 +16,7 @@ from reconciler.web.access.owner_links import LIFETIME, OwnerLinks
 from reconciler.web.access.roles import Role, require_role
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.page.page_routes import PageRoute, form_of
-from reconciler.web.page.pending_consents import PATIENCE, PendingConsent, PendingConsents
+from reconciler.web.page.pending_consents import CONSENT_LIFETIME, PendingConsent, PendingConsents
 
 COOKIE = "mailcollector-consent"
 """The cookie that binds a consent to its browser. SameSite is Lax, because the browser comes
@@ -125,7 +125,7 @@ class ConsentView:
         answer.set_cookie(
             COOKIE,
             self._pending.begin(name, consent, by, owner),
-            max_age=PATIENCE,
+            max_age=CONSENT_LIFETIME,
             path="/consent",
             secure=self._secure,
             httponly=True,

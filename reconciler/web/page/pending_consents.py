@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from reconciler.model.consent_request import BrowserConsent
 
-PATIENCE = 900
+CONSENT_LIFETIME = 900
 """Seconds that a person has to consent."""
 _MOST = 1000
 """Consents that are under way at once; the oldest are forgotten."""
@@ -37,7 +37,7 @@ class PendingConsents:
 
     def begin(self, collector: str, consent: BrowserConsent, by: str, owner: str = "") -> str:
         """Keep a consent, and return the value of the browser's cookie."""
-        pending = PendingConsent(collector, consent, by, owner, self._clock() + PATIENCE)
+        pending = PendingConsent(collector, consent, by, owner, self._clock() + CONSENT_LIFETIME)
         self._pending[consent.state] = pending
         while len(self._pending) > _MOST:
             del self._pending[next(iter(self._pending))]

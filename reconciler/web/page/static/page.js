@@ -54,7 +54,7 @@ if (address.searchParams.has("done")) {
 
 // -- a form is sent once: a second click neither sends it again nor breaks off what is on its way
 
-const PATIENCE = 15000;
+const ENABLE_AGAIN = 15000;
 let pressed = [];
 
 document.addEventListener("submit", (event) => {
@@ -64,7 +64,7 @@ document.addEventListener("submit", (event) => {
   sent.addEventListener("formdata", () => {
     submitter.disabled = true;
     pressed.push(submitter);
-    setTimeout(enableAgain, PATIENCE); // somebody stopped it, or no page came
+    setTimeout(enableAgain, ENABLE_AGAIN); // somebody stopped it, or no page came
   }, { once: true });
 });
 
