@@ -109,6 +109,7 @@ def _environment(code: str) -> Environment:
     environment.globals["static"] = address
     environment.filters |= {
         "harmless": escape,
+        "sentence": lambda text: escape(language.translate(text)),
         "translated": lambda text: _translated(language, text),
         "number": language.number,
         "octets": language.octets,

@@ -21,6 +21,8 @@ _TEXTS = """() => {
   }
   return [...seen];
 }"""
+_QUOTED = re.compile(r"`[^`]*`|“[^”]*”|[\w.-]*(?:/[\w.:-]+)+|\{[^{}]*\}")
+"""Keys and values of manifests, and paths."""
 _WORDS = re.compile(
     r"[A-Za-z]{2,}[,;:]? (?:[a-z]+)\b"
     r"|(?<![\w.@/-])(?:the|is|are|of|to|not|this|no|and|or|it|in)(?![\w.@/:-])"
@@ -29,4 +31,4 @@ _WORDS = re.compile(
 
 def english_left(page: Page) -> list[str]:
     """Return the texts and names of a page, hidden ones too, that have English words in them."""
-    return [text for text in page.evaluate(_TEXTS) if _WORDS.search(text)]
+    return [text for text in page.evaluate(_TEXTS) if _WORDS.search(_QUOTED.sub("", text))]

@@ -177,3 +177,19 @@ def _until(page: Page, found: Callable[[], bool]) -> None:
             return
         page.wait_for_timeout(100)
     raise AssertionError("never seen")
+
+
+def test_the_focus_stays_while_the_page_is_drawn_anew(
+    shared_stage: Stage, browser: Browser
+) -> None:
+    page = shared_stage.log_in(browser)
+    page.goto("/collectors/sales")
+    summary = page.locator("#sessions-table summary")
+    summary.focus()
+    drawn = page.locator("#live").evaluate_handle("(live) => live.firstElementChild")
+    shared_stage.deployment.write(
+        "sales",
+        (shared_stage.deployment.manifests / "sales.yaml").read_text().replace("1h", "2h"),
+    )
+    page.wait_for_function("(old) => !old.isConnected", arg=drawn)
+    expect(summary).to_be_focused()

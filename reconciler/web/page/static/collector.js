@@ -1,6 +1,6 @@
 // A collector's page, live: the state while sessions come and go, progress, and a check in place.
 import { onChanges } from "./live.js";
-import { localTimes, logIn, stillPressed } from "./page.js";
+import { enable, keepFocus, localTimes, logIn, stillPressed } from "./page.js";
 
 const live = document.getElementById("live");
 const name = live.dataset.name;
@@ -22,12 +22,15 @@ async function redraw() {
     const answer = await fetch(location.pathname, { headers: { "X-Fragment": "live" } });
     if (answer.status === 401) logIn();
     if (answer.status === 404) location.assign("/");
-    if (answer.ok && !live.contains(document.activeElement)) {
-      live.innerHTML = await answer.text();
-      localTimes(live);
+    if (answer.ok) {
+      const drawn = await answer.text();
+      keepFocus(live, () => {
+        live.innerHTML = drawn;
+        localTimes(live);
+        const table = document.getElementById("sessions-table");
+        if (table && open) table.open = true;
+      });
       stillPressed(live);
-      const table = document.getElementById("sessions-table");
-      if (table && open) table.open = true;
     }
   } catch {
     // the daemon is away; the next event redraws
@@ -83,7 +86,7 @@ async function collect(button) {
     progress.classList.remove("busy");
     redraw();
   } finally {
-    button.disabled = false;
+    enable(button);
   }
 }
 
@@ -114,7 +117,7 @@ document.querySelector("[data-check]")?.addEventListener("click", async (event) 
     }
     checked.innerHTML = await answer.text();
   } finally {
-    button.disabled = false;
+    enable(button);
     button.classList.remove("busy");
   }
 });

@@ -73,6 +73,24 @@ function enableAgain() {
   pressed = [];
 }
 
+// A button that is disabled loses the focus; whoever pressed it by a key finds it again.
+export function enable(button) {
+  button.disabled = false;
+  if (document.activeElement === document.body) button.focus({ preventScroll: true });
+}
+
+// A part of the page is drawn anew: the focus stays on what is the same there, or in the same place.
+export function keepFocus(root, draw) {
+  const all = () => [...root.querySelectorAll("a[href], button, input, select, summary, [tabindex]")];
+  const focused = document.activeElement;
+  const place = all().indexOf(focused);
+  draw();
+  if (place < 0) return;
+  const isSame = (one) => one?.outerHTML === focused.outerHTML;
+  const found = isSame(all()[place]) ? all()[place] : all().find(isSame) ?? all()[place];
+  found?.focus({ preventScroll: true });
+}
+
 // Parts of the page are drawn anew: what was pressed there stays pressed.
 export function stillPressed(root) {
   const isSame = (one, other) => ["formAction", "name", "value", "textContent"].every((key) => one[key] === other[key]);
