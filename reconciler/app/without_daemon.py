@@ -114,10 +114,11 @@ def collect(
 
 
 def clear(settings: Settings, directory: Path, name: str) -> Cleared:
-    """Forget what was collected. Raises KeyError if the collector is not declared."""
+    """Forget what was collected. Raises LedgerUnavailable if nothing of the collector is known."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
-        _, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        return Cleared(ledger.clear(name, utc_now()).epoch, histories[name].size)
+        decide_once(ledger, _manifests(settings, directory), utc_now())
+        history = ledger.histories([name]).get(name)  # also of one whose manifest is invalid now
+        return Cleared(ledger.clear(name, utc_now()).epoch, history.size if history else 0)
 
 
 def unpark(settings: Settings, name: str) -> int:

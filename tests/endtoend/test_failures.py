@@ -251,6 +251,9 @@ def test_an_inline_secret_works_when_allowed_and_is_kept_nowhere(
         for path in deployment.state.rglob("*")
         if path.is_file()
     )
+    # without the option the manifest is invalid, and nothing of it is kept to run on
+    cleared = deployment.run("clear", "sales", "--yes", "--manifests", str(deployment.manifests))
+    assert cleared.stdout.startswith("sales: 1 message")
 
 
 def test_D3_a_destination_that_cannot_be_written_keeps_the_mail_on_the_server(
