@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+class NotAFile(OSError):
+    """What stands at a path is no file. `strerror` says what it is."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(errno.EINVAL, f"it is {what}, not a file", str(path))
+
+
+def obstacle(path: Path, *, follow: bool = False) -> str:
+    """Return what stands at a path where a file should: "a FIFO", for example; "" for a file, and
+    where nothing stands. `follow`: a link to a file is one."""
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+        if follow and kind == stat.S_IFLNK:
+            kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError as error:
+        dangling = follow and isinstance(error, FileNotFoundError) and path.is_symlink()
+        return "a symbolic link to nothing" if dangling else ""
+    return _KINDS.get(kind, "")
+
+
+def open_file(path: Path, flags: int, *, follow: bool = False) -> int:
+    """Open a file (made with mode 0600, if `flags` say so), and return its descriptor. Never waits
+    for the other end of a FIFO. Raises NotAFile, and other OSErrors."""
+    flags |= os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    if what := obstacle(path, follow=follow):
+        raise NotAFile(path, what)
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

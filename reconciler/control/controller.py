@@ -217,6 +217,7 @@ class Controller:
             histories = await self._threads.run(self._recorder.recall)
             self._take(histories)
             self._recalled = True
+        await self._threads.run(self._recorder.require_ledger)
         observation = await self._threads.run(
             self._directory.observe, everything=everything, only=only
         )

@@ -62,6 +62,10 @@ class DecisionRecorder:
         """The versions that were decided on last, by name; not fresh any more."""
         self._expired: float | None = None
 
+    def require_ledger(self) -> None:
+        """Raise LedgerUnavailable where somebody removed, replaced or cut the ledger."""
+        self._registry.require_whole()
+
     def recall(self) -> Mapping[str, History]:
         """Read what earlier processes recorded, and return the histories by name."""
         self._last_good = recall_last_good(self._registry.last_good())

@@ -3,13 +3,14 @@ It holds who asked for it, and why."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from reconciler.disk import replace_file
+from reconciler.disk import open_file, replace_file
 from reconciler.model.errors import CollectorError
 from reconciler.model.timestamps import timestamp
 
@@ -77,10 +78,11 @@ def read_pause(path: Path) -> Pause | None:
     """Return the pause in a file; None where there is no file. An unreadable file counts as a
     pause: somebody wanted one."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path, os.O_RDONLY, follow=True), "rb") as file:
             return msgspec.json.decode(file.read(_LIMIT), type=Pause)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
-        why = f"{path.name} cannot be read: {type(error).__name__}"
+        trouble = error.strerror if isinstance(error, OSError) else type(error).__name__
+        why = f"{path.name} cannot be read: {trouble}; resume the service to remove it"
         return Pause("an unreadable file", why, datetime.now(UTC).replace(microsecond=0))

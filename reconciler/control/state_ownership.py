@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.disk import NotAFile, obstacle, open_file
 from reconciler.log import log
 from reconciler.model.errors import CollectorError
 
@@ -30,12 +31,18 @@ def owned(state_dir: Path) -> Iterator[None]:
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(
-            state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-    except OSError as error:
+        lock = open_file(state_dir / LOCK, os.O_RDWR | os.O_CREAT)
+    except NotAFile as error:
         raise StateOwned(
-            f"the state directory {state_dir} cannot be used: {error.strerror}; "
+            f"{state_dir / LOCK} cannot be locked: {error.strerror}; remove it, and start again: "
+            "it is made anew"
+        ) from error
+    except OSError as error:
+        trouble = error.strerror
+        if isinstance(error, FileExistsError):
+            trouble = f"it is {obstacle(state_dir) or 'a file'}, not a directory"
+        raise StateOwned(
+            f"the state directory {state_dir} cannot be used: {trouble}; "
             "name another one with --state-dir, or fix its permissions"
         ) from error
     _warn_of_others(state_dir)

@@ -37,7 +37,9 @@ class Lease(Transactions):
         self._term = term
 
     def hold(self) -> None:
-        """Raise LeaseLost where another process has taken it since."""
+        """Raise LeaseLost where another process has taken it since, and LedgerUnavailable where
+        the ledger is not whole any more."""
+        self.require_whole()
         with self.reading() as connection:
             self._require_held(connection)
 

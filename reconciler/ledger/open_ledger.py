@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, make_url
 from sqlalchemy.engine import URL
 
-from reconciler.disk import sync_names
+from reconciler.disk import obstacle, sync_names
 from reconciler.ledger import database_dialects
 from reconciler.ledger.collector_records import CollectorRecords
 from reconciler.ledger.database_errors import LedgerAbsent, translated_errors, without_password
@@ -71,6 +71,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
 def _ensure_file(where: URL, title: str, create: bool) -> None:
     """Make the ledger where there is none. Raises LedgerAbsent without `create`."""
     path = database_dialects.file(where)
+    _require_files(path)
     try:
         if path.exists():
             return
@@ -84,6 +85,18 @@ def _ensure_file(where: URL, title: str, create: bool) -> None:
             f"the ledger {title} cannot be made: {error.strerror}; give its directory to the user "
             "that runs mailcollector, or name another with --state-dir"
         ) from error
+
+
+def _require_files(path: Path) -> None:
+    """Check that nothing but files stands where the ledger and its log are. Raises
+    LedgerUnavailable."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        part = path.with_name(f"{path.name}{suffix}")
+        if what := obstacle(part, follow=not suffix):
+            raise LedgerUnavailable(
+                f"the ledger {path} cannot be opened: {part.name} is {what}, not a file; remove "
+                "it, or name another ledger with --state"
+            )
 
 
 def _require_mounted(path: Path, title: str) -> None:

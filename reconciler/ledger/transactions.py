@@ -11,7 +11,16 @@ from sqlalchemy import Connection, Engine
 
 from reconciler.ledger.database_dialects import NOTES, WRITES
 from reconciler.ledger.database_errors import translated_errors
+from reconciler.ledger.write_ahead_log import WriteAheadLog
 from reconciler.model.errors import LedgerUnavailable
+
+_RECOVERY = {
+    "cut": "what was recorded last is lost: stop it, restore the ledger from a backup or keep what "
+    "is left of it, and start it again",
+    "removed": "stop it with SIGTERM, which writes what it still holds into the ledger, and start "
+    "it again",
+}
+"""What to do, by what happened to the log."""
 
 
 class Transactions:
@@ -27,6 +36,7 @@ class Transactions:
         self._writer = engine.execution_options(**{WRITES: True})
         self._noter = engine.execution_options(**{WRITES: True, NOTES: True})
         self._one_writer = threading.Lock()
+        self._log = WriteAheadLog(file) if file is not None else None
         self._term: int | None = None
 
     @contextmanager
@@ -41,8 +51,7 @@ class Transactions:
         """Begin a transaction that is durable when the block ends. It waits for our own threads
         without limit, for other programs up to `LOCK_WAIT`."""
         self._require_there()
-        with translated_errors(self._title), self._one_writer, self._writer.begin() as connection:
-            self._require_held(connection)
+        with self._one_transaction(self._writer) as connection:
             yield connection
 
     @contextmanager
@@ -54,9 +63,34 @@ class Transactions:
         that a session that finds no mail need not wait.
         """
         self._require_there()
-        with translated_errors(self._title), self._one_writer, self._noter.begin() as connection:
-            self._require_held(connection)
+        with self._one_transaction(self._noter) as connection:
             yield connection
+
+    @contextmanager
+    def _one_transaction(self, engine: Engine) -> Iterator[Connection]:
+        with translated_errors(self._title), self._one_writer:
+            self._require_log()
+            with engine.begin() as connection:
+                self._require_held(connection)
+                yield connection
+            if self._log is not None:
+                self._log.remember()
+
+    def require_whole(self) -> None:
+        """Check that the ledger and its log are those that were opened, and whole. That costs a few
+        system calls. Raises LedgerUnavailable."""
+        self._require_there()
+        with self._one_writer:
+            self._require_log()
+
+    def _require_log(self) -> None:
+        """Check that nobody removed, replaced or cut the ledger's log (hazard R5)."""
+        damage = self._log.damage() if self._log is not None else ""
+        if damage and self._log is not None:
+            raise LedgerUnavailable(
+                f"the ledger's log {self._log.path} was {damage} while mailcollector runs: "
+                f"nothing is collected any more; {_RECOVERY.get(damage, _RECOVERY['removed'])}"
+            )
 
     def _require_held(self, connection: Connection) -> None:
         """Check the lease. Does nothing here: `Lease` overrides it."""
@@ -100,7 +134,12 @@ class Transactions:
     def close(self) -> None:
         """Close all connections. The ledger cannot be used afterwards."""
         with translated_errors(self._title):
-            self._engine.dispose()
+            if self._log is None:
+                self._engine.dispose()
+                return
+            with self._log.kept_where_cut():
+                self._engine.dispose()
+            self._log.forget()
 
     def unknown(self, collector: str) -> LedgerUnavailable:
         """Return the error for a collector that is not in the ledger."""

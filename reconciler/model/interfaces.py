@@ -313,6 +313,9 @@ class Registry(Protocol):
     """The control loop's records in the database of the ledger. Thread-safe; changes are durable
     when a call returns. Every method may raise `LedgerUnavailable`."""
 
+    def require_whole(self) -> None:
+        """Raise `LedgerUnavailable` where somebody removed, replaced or cut the database."""
+
     def declare_all(
         self, declaring: Sequence[Declaring], now: datetime
     ) -> Mapping[str, DeclaredCollector]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from reconciler.control.control_service import ControlService
+from reconciler.disk import obstacle
 from reconciler.model.domains import is_loopback
 from reconciler.model.errors import CollectorError
 from reconciler.model.settings import Listen, Settings
@@ -82,9 +84,11 @@ def _control_socket(state_dir: Path) -> Iterator[socket.socket]:
             )  # Linux gives the file this mode when it is bound: it is never wider
             listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
         except OSError as error:
-            raise ListenRefused(
-                f"the control socket {state_dir / SOCKET} cannot be made: {error.strerror}"
-            ) from error
+            path = state_dir / SOCKET
+            trouble = error.strerror
+            if isinstance(error, FileExistsError) or error.errno == errno.EADDRINUSE:
+                trouble = f"{obstacle(path) or 'a file'} is in its place; remove it"
+            raise ListenRefused(f"the control socket {path} cannot be made: {trouble}") from error
         try:
             yield listener
         finally:

@@ -138,6 +138,9 @@ class MemoryRegistry:
         if self.broken:
             raise LedgerUnavailable("the disk is full")
 
+    def require_whole(self) -> None:
+        self._check()
+
     def declare_all(
         self, declaring: Sequence[Declaring], now: datetime
     ) -> Mapping[str, DeclaredCollector]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.disk import replace_file, write_all
+from reconciler.disk import open_file, replace_file, write_all
 from reconciler.log import log
 
 FILE = "ended-logins"
@@ -55,8 +55,7 @@ class EndedLogins:
         if self._lines > 2 * _REMEMBERED:
             self._rewrite(path)
             return
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        file = os.open(path, flags, 0o600)
+        file = open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             write_all(file, line.encode())
         finally:
@@ -77,10 +76,11 @@ class EndedLogins:
 
     def _read(self) -> dict[str, int]:
         """Return what the file has. A line that is none was not written to its end."""
+        if self._path is None:
+            return {}
         try:
-            text = (
-                self._path.read_bytes()[-_LIMIT:].decode("ascii", "replace") if self._path else ""
-            )
+            with os.fdopen(open_file(self._path, os.O_RDONLY), "rb") as file:
+                text = file.read()[-_LIMIT:].decode("ascii", "replace")
         except FileNotFoundError:
             return {}
         except OSError as error:

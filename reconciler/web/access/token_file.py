@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from reconciler.disk import opened_directory, replacing, write_all
+from reconciler.disk import NotAFile, open_file, opened_directory, replacing, write_all
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.roles import Role
 
@@ -153,9 +153,13 @@ class TokenFile:
 
     def _read(self) -> bytes | None:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_file(self.path, os.O_RDONLY, follow=True)
         except FileNotFoundError:
             return None
+        except NotAFile as error:
+            raise TokenRefused(
+                f"{self.path} cannot be read: {error.strerror}; remove it"
+            ) from error
         except OSError as error:
             raise TokenRefused(f"{self.path} cannot be read: {error.strerror}") from error
         try:
