@@ -178,6 +178,12 @@ function together(event) {
   if (name === "spec.recipient.forwardTo" && value) choose("forward");
   if (name === "spec.recipient.detect.default" && value) choose("detect");
   if (name === TYPE || name === "ssl" || name === TLS) ports();
+  if (name === "spec.collect.mode") chosenMode(event.target);
+}
+
+// A phone cuts the text of the choice; it stands below as a whole.
+function chosenMode(select) {
+  document.getElementById("mode-chosen").textContent = select.selectedOptions[0].text;
 }
 
 function choose(whom) {
