@@ -389,6 +389,13 @@ def test_add_refuses(run: Run, both: Path, arguments: list[str], why: str) -> No
     assert run("add", "c", "-f", "-", "--host", "h", input="").exit_code == 2
 
 
+def test_add_says_that_its_file_has_another_collector(run: Run, both: Path) -> None:
+    result = run("add", "both", "-f", "-", input=text("both"))
+    assert result.exit_code == 1
+    assert "both.yaml exists already: take another name" in " ".join(result.stderr.split())
+    assert both.read_text(encoding="utf-8") == TWO
+
+
 def test_remove_takes_one_document_or_the_file(run: Run, both: Path) -> None:
     assert run("remove", "a").exit_code == 0  # who names it means it, and nobody can be asked
     rest = both.read_text(encoding="utf-8")

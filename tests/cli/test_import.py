@@ -16,6 +16,7 @@ from reconciler.manifests.foreign.getmail import getmail
 from reconciler.manifests.foreign.imported_accounts import UnreadableConfiguration
 from tests.cli.conftest import Run
 from tests.control.manifests import save
+from tests.control.manifests import text as manifest
 
 CONFIGURATIONS = Path(__file__).parents[1] / "manifests" / "foreign"
 TWELVE = CONFIGURATIONS / "twelve.fetchmailrc"
@@ -530,6 +531,15 @@ def test_names_that_are_taken_are_passed_over(run: Run, elsewhere: Path) -> None
     assert run("import", "getmailrc", str(file)).exit_code == 0
     assert (elsewhere / "collectors.d" / "me-mail-example-org.yaml").exists()
     assert run("validate").exit_code == 0
+
+
+def test_files_of_other_collectors_are_passed_over(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "collectors.d").mkdir()
+    kept = save(elsewhere / "collectors.d", "me", manifest("other"))
+    file = CONFIGURATIONS / "SimplePOP3SSLRetriever.getmailrc"
+    assert run("import", "getmailrc", str(file)).exit_code == 0
+    assert (elsewhere / "collectors.d" / "me-mail-example-org.yaml").exists()
+    assert kept.read_text(encoding="utf-8") == manifest("other")
 
 
 def test_one_configuration_after_another(run: Run, elsewhere: Path) -> None:

@@ -183,7 +183,9 @@ def _present(directory: Path) -> Present:
         if isinstance(one.manifest, Destination)
     }
     others = {one.name for file in files for one in file.named() if one.kind == "Destination"}
-    return Present(frozenset(editor.names()), found, frozenset(others - found.keys()))
+    stems = {path.stem for path in directory.glob("*.yaml")}  # no file is overwritten
+    others |= {stem.removeprefix("destination-") for stem in stems}
+    return Present(frozenset({*editor.names(), *stems}), found, frozenset(others - found.keys()))
 
 
 def _invalid(settings: Settings, directory: Path, found: ImportedManifests) -> dict[str, str]:

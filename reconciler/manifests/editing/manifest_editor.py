@@ -7,6 +7,7 @@ and only new errors count, so that older errors elsewhere do not prevent a chang
 from __future__ import annotations
 
 import functools
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -178,6 +179,10 @@ class ManifestEditor:
             )
             raise AlreadyDeclared(message, [_at_name(places[0][1], message)])
         path = self.directory / f"{name}.yaml"
+        if os.path.lexists(path):
+            raise AlreadyDeclared(
+                f"{path} exists already: take another name, or put this manifest into it by hand"
+            )
         self.require_valid(path, content, name)
         return path
 
