@@ -366,6 +366,8 @@ SITUATIONS: dict[str, Prepare] = {
     "every second one of many new ones ends the connection": _dozens(new=True),
     "none but the new ones end the connection": _new_ones_break,
     "nothing after three": _server(until=3),
+    "one is refused, and nothing comes after three": _server(refuse={"1"}, until=3),
+    "one ends the connection, and nothing comes after three": _server(breaking={"1"}, until=3),
     "not listed": _befalls(0, 2, only=("list",), error=broken),
     "the list breaks the protocol": _befalls(0, only=("list",), error=_violated),
     "throttled at once": _befalls(0, 1, only=("list",), error=_throttled),
@@ -382,6 +384,12 @@ SITUATIONS: dict[str, Prepare] = {
     "throttled in a message": _befalls(0, 1, only=("half a message",), error=_throttled),
     "no second connection": _befalls(
         0, 1, only=("half a message", "reconnect"), most=2, error=broken
+    ),
+    "no second connection, two folders": _archive(
+        _befalls(0, 1, only=("half a message", "reconnect"), most=99, error=broken)
+    ),
+    "no second connection, one waits alone": _both(
+        _more_each_time(breaking={"2"}), _befalls(1, 2, only=("reconnect",), most=99, error=broken)
     ),
     "throttled at the second connection": _befalls(
         0, 1, only=("half a message", "reconnect"), most=2, error=_throttled
