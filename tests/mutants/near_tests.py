@@ -72,21 +72,22 @@ class NearTests:
         they take: at most about `limit`. Those that ask for a mail server come last.
 
         Of many tests, those of files that name the module are taken first, and those of each file
-        in turn. At the top of a module: those that enter any of its functions. Where none does (a
-        module of tables, say): any function of its directory.
+        in turn. As far as there is time for more, or at the top of a module: those that enter any
+        of its functions. Where none does (a module of tables, say): any function of its directory.
         """
-        name = mutation.place if mutation.function else mutation.path
-        near = self._entering[name] or self._entering[mutation.path.rpartition("/")[0]]
+        own = self._entering[mutation.place] if mutation.function else set()
+        near = own | self._entering[mutation.path]
+        near = near or self._entering[mutation.path.rpartition("/")[0]]
         chosen: list[str] = []
         total = 0.0
         turns: Counter[str] = Counter()
-        in_turn: list[tuple[bool, int, bool, float, str]] = []
+        in_turn: list[tuple[bool, bool, int, bool, float, str]] = []
         module = mutation.path.removesuffix(".py").replace("/", ".")
         for test in sorted(near or self._seconds, key=self._order.__getitem__):
             file = test.partition("::")[0]
             turns[file] += 1
             elsewhere = module not in _text(file)
-            in_turn.append((elsewhere, turns[file], *self._order[test], test))
+            in_turn.append((test not in own, elsewhere, turns[file], *self._order[test], test))
         for *_, seconds, test in sorted(in_turn):
             if not chosen or total + seconds <= limit:
                 chosen.append(test)
