@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from babel.messages.pofile import read_po
 
+from reconciler.model import errors
+from reconciler.planning import desired_state, version_choice
 from reconciler.web.page.message_words import entries
 from reconciler.web.page.page_translation import Language
+from reconciler.web.page.reason_words import reason_words
 from reconciler.web.page.sentence_template import SentenceTemplate
 from tests.project.sentences import PACKAGE, templates
 
@@ -123,3 +126,21 @@ def test_a_long_message_takes_no_longer_than_its_length(
     monkeypatch.setattr(SentenceTemplate, "match", counted)
     RUSSIAN.translate("mx: login refused: " + "a: refused, b; " * 60)
     assert matches < 50_000
+
+
+def test_every_reason_of_a_condition_has_words() -> None:
+    ended = {
+        one.reason
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.CollectorError)
+    }
+    held = {
+        version_choice.INVALID,
+        version_choice.UNREADABLE,
+        version_choice.HELD,
+        version_choice.DIRECTORY_VANISHED,
+        desired_state.RENAMING,
+        desired_state.NOT_SUPPORTED,
+    }
+    wordless = {one for one in ended | held if reason_words(one, Language("en")) == one}
+    assert wordless == set()

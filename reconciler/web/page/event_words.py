@@ -42,8 +42,10 @@ _SKIPPED = {
     "collected-before": gettext_noop("collected before"),
     "too-large": gettext_noop("too large"),
     "before-since": gettext_noop("older than wanted"),
+    "vanished": gettext_noop("gone meanwhile"),
 }
 _OUTCOMES = {
+    "running": gettext_noop("not over yet"),
     "succeeded": gettext_noop("succeeded"),
     "failed": gettext_noop("failed"),
     "interrupted": gettext_noop("interrupted"),
@@ -87,7 +89,7 @@ def verdict_words(verdict: str, language: Language) -> str:
 
 def parked_words(reason: str, language: Language) -> str:
     """Return why a message is parked; what a server said stays as it is."""
-    return language.gettext(_PARKED[reason]) if reason in _PARKED else reason
+    return language.gettext(_PARKED[reason]) if reason in _PARKED else language.translate(reason)
 
 
 def parked_advice(reason: str, language: Language) -> str:

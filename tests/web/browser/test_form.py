@@ -301,7 +301,7 @@ def test_a_session_that_is_over_and_a_daemon_that_is_gone_lose_nothing(
 
 @pytest.mark.usefixtures("daemon")
 def test_without_scripts_the_form_works(empty_stage: Stage, browser: Browser, mailbox: str) -> None:
-    here = form(empty_stage, browser, "en", "/add", script=False)
+    here = form(empty_stage, browser, "ru", "/add", script=False)
     here.button("save").click()
     expect(here.field("login")).to_have_attribute("aria-invalid", "true")
     here.fill(title="plain", forward="a@example.net")

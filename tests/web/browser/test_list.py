@@ -149,16 +149,16 @@ def test_a_narrower_search_with_the_same_first_rows_acts_on_what_it_shows(
 
 
 def test_without_javascript_all_of_it_works(stage: Stage, browser: Browser) -> None:
-    page = stage.log_in(browser, script=False)
-    page.get_by_role("searchbox", name="Search").fill("sales")
-    page.get_by_role("button", name="Filter").click()
+    page = stage.log_in(browser, language="ru", script=False)
+    page.get_by_role("searchbox", name="Поиск").fill("sales")
+    page.get_by_role("button", name="Отобрать").click()
     expect(page.locator("tr[data-name]")).to_have_count(1)
     row(page, "sales").get_by_role("checkbox").check()
-    page.get_by_role("button", name="Disable", exact=True).click()
-    expect(page.get_by_text("1 collector is disabled.")).to_be_visible()
+    page.get_by_role("button", name="Выключить", exact=True).click()
+    expect(page.get_by_text("1 сборщик выключен.")).to_be_visible()
     expect(page).to_have_url(re.compile("search=sales"))
-    row(page, "sales").get_by_role("button", name="Collect").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+    row(page, "sales").get_by_role("button", name="Собрать").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Сейчас это невозможно")
 
 
 def test_changes_appear_by_themselves_in_every_tab(stage: Stage, browser: Browser) -> None:

@@ -68,7 +68,7 @@ def fill_in(page: Page, words: Words, dovecot: Dovecot, user: str, protocol: str
 
 @pytest.mark.parametrize(
     ("language", "protocol", "script"),
-    [("en", "IMAP", True), ("ru", "POP3", True), ("en", "IMAP", False)],
+    [("en", "IMAP", True), ("ru", "POP3", True), ("ru", "IMAP", False)],
 )
 def test_a_collector_from_its_form_to_its_end(
     empty_stage: Stage, browser: Browser, user: str, language: str, protocol: str, script: bool
