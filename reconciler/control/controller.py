@@ -66,6 +66,13 @@ class Controller:
         self._rerouting = ""
         """The held change of the default Destination that was confirmed, as its reason says."""
         self._diagnostics_log = DiagnosticsLog()
+        self._is_frozen = False
+        """Whether what was loaded is kept out of the search for cycles. The garbage collector would
+        have to count millions of objects to tell."""
+        self._is_any_over = False
+        """Whether a stopped loop has ended since the last turn."""
+        self._settle_at = float("inf")
+        """When a look is due at what an event told to be gone, by the monotonic clock."""
         self._where: object = None
         self._moved: Callable[[frozenset[Path]], None] = lambda _: None
         self._turned: Callable[[], None] = lambda: None
@@ -126,7 +133,7 @@ class Controller:
 
     def loop_ended(self) -> None:
         """Ask for a turn: a stopped loop has ended, so what waited for that can be settled."""
-        self._unsettled = True
+        self._is_any_over = True
         self.wake(())
 
     def session_failed(self) -> None:
@@ -136,9 +143,12 @@ class Controller:
 
     async def confirm_removed(self, *names: str) -> None:
         """Confirm the removal of these collectors, and act on it."""
+        await self.removed(names, None)
+
+    async def removed(self, names: Collection[str], only: Collection[str] | None) -> None:
+        """Act on the removal of these collectors by a user. `only`: see `wake`."""
         self._removed.update(names)
-        self._unsettled = True
-        await self.turn()
+        await self.turn(only=only)
 
     async def confirm_rerouting(self, reason: str) -> None:
         """Confirm the change of the default Destination that is held for this reason, and act on
@@ -155,18 +165,22 @@ class Controller:
             touched, self._touched = self._touched, set()
             await self.turn(only=touched, unforeseen=unforeseen, due=due)
             unforeseen = False
-            if self.loaded and not gc.get_freeze_count():
+            if self.loaded and not self._is_frozen:
                 await self._board.drawn()
                 # what was loaded stays; the search for cycles in 10,000 collectors takes 0.3 s
                 gc.freeze()
+                self._is_frozen = True
             now = self._clock.monotonic()
             due = min(self._relist_at, now + RETRY) if self.trouble else self._relist_at
+            is_only_settling = self._settle_at < due
+            due = min(due, self._settle_at)
             try:
                 async with asyncio.timeout(max(0.0, due - now)):
                     await self._woken.wait()
                 due = self._asked_at
             except TimeoutError:
-                self._touched, unforeseen = None, True
+                if not is_only_settling:
+                    self._touched, unforeseen = None, True
 
     async def turn(
         self,
@@ -221,10 +235,13 @@ class Controller:
         observation = await self._threads.run(
             self._directory.observe, everything=everything, only=only
         )
-        self._relist_at = min(self._relist_at, self._clock.monotonic() + observation.pause)
+        self._look_again(self._clock.monotonic() + observation.pause, is_told=only is not None)
         self._watch(observation, anew=unforeseen and observation.changed)
         now = self._clock.now()
-        if observation.changed or self._unsettled or self._decision is None:
+        is_any_over, self._is_any_over = self._is_any_over, False
+        if is_any_over and self._decision and self._decision.desired.renames:
+            self._unsettled = True  # another one may have waited for it
+        if observation.changed or self._unsettled or self._removed or self._decision is None:
             before = None if self._unsettled or everything else self._decision
             self._unsettled = True
             removed = frozenset(self._removed)
@@ -237,15 +254,23 @@ class Controller:
             self._unsettled = False
             self._take(decision.recalled)
             self._apply(decision)
-            if decision.changed is None:
-                await self._retire(decision.desired, now)
-        elif everything:  # a user asked, and nothing has to be done
-            self.plan = plan(self._decision.desired, self._loops.actual())
+            await self._retire(decision.desired, now)
+        else:
+            if is_any_over:
+                await self._retire(self._decision.desired, now)
+            if everything:  # a user asked, and nothing has to be done
+                self.plan = plan(self._decision.desired, self._loops.actual())
         if waiting := self._loops.awaiting_secrets():
             self._loops.secrets_changed(
                 await self._threads.run(self._loops.changed_secrets, waiting)
             )
         await self._threads.run(self._recorder.expire, now)
+
+    def _look_again(self, at: float, *, is_told: bool) -> None:
+        """Look once more at this time at what is gone: in any case where no event told of it."""
+        self._settle_at = at if is_told else float("inf")
+        if not is_told:
+            self._relist_at = min(self._relist_at, at)
 
     def _watch(self, observation: Observation, *, anew: bool) -> None:
         elsewhere = observation.elsewhere | self._loops.awaited_files()
@@ -283,6 +308,7 @@ class Controller:
         generations = {
             name: decision.versions[name].generation
             for name in (decision.versions if names is None else names)
+            if name in decision.versions
         }
         self._board.declare(decision.desired, generations, decision.observation.revision, names)
 

@@ -19,7 +19,7 @@ from reconciler.model.errors import CollectorError
 from reconciler.model.history import Declaring, History
 from reconciler.model.interfaces import Registry
 from reconciler.planning.desired_state import Desired, DesiredCollector, desire
-from reconciler.planning.incremental import changed_collectors, desire_incrementally
+from reconciler.planning.incremental import desire_incrementally, difference
 from reconciler.planning.observed_manifests import (
     Declaration,
     Key,
@@ -147,23 +147,28 @@ class DecisionRecorder:
     def _decide_some(
         self, observation: Observation, observed: ObservedManifests, now: datetime, before: Decision
     ) -> Decision | None:
-        """Return the same at the cost of what changed; None where that is more than the specs of
-        some collectors."""
-        declared = changed_collectors(before.observation.observed, observed)
-        desired = (
-            None if declared is None else desire_incrementally(before.desired, observed, declared)
-        )
-        if desired is None or declared is None:
+        """Return the same at the cost of what changed; None where that is more than some
+        collectors."""
+        found = difference(before.observation.observed, observed, before.desired.good)
+        desired = None if found is None else desire_incrementally(before.desired, observed, found)
+        if desired is None or found is None:
             return None
-        collectors = [desired.collectors[found.name] for found in declared]
+        collectors = [desired.collectors[one.name] for one in found.changed]
+        returned = [one.name for one in collectors if one.name not in self._declared]
         self._declare(collectors, now)
-        changed = {found.key: found for found in declared}
-        self._save_last_good({key: self._last_good[key] for key in changed}, changed, now)
+        changed = {one.key: one for one in found.changed}
+        gone = [("MailCollector", name) for name in found.gone]
+        known = {key: self._last_good[key] for key in (*changed, *gone) if key in self._last_good}
+        self._save_last_good(known, changed, now)
         self._last_good.update(changed)
-        versions = {**before.versions, **{found.name: self._version(found) for found in collectors}}
-        return Decision(
-            observation, desired, versions, {}, frozenset(found.name for found in collectors)
-        )
+        for key in gone:
+            self._last_good.pop(key, None)
+        recalled = self._registry.histories(returned) if returned else {}
+        versions = {**before.versions, **{one.name: self._version(one) for one in collectors}}
+        for name in found.gone:
+            versions.pop(name, None)
+        names = frozenset({*found.gone, *(one.name for one in collectors)})
+        return Decision(observation, desired, versions, recalled, names)
 
     def _save_last_good(
         self, before: Mapping[Key, Declaration], good: Mapping[Key, Declaration], now: datetime

@@ -157,10 +157,11 @@ class ManifestService:
             drafts = [one.draft for one in done if isinstance(one, AppliedChange)]
             changes = [draft.change for draft in drafts if draft.changed]
             removed = [draft.change.name for draft in drafts if draft.verb == "delete"]
+            paths = {str(change.path) for change in changes}
             if removed:
-                await self._controller.confirm_removed(*removed)
+                await self._controller.removed(removed, paths)
             elif changes:
-                await self._controller.turn(only={str(change.path) for change in changes})
+                await self._controller.turn(only=paths)
         return done
 
     async def _written(
@@ -184,7 +185,7 @@ class ManifestService:
 
     def _editor(self, name: str | None = None) -> ManifestEditor:
         """Return the manifests as of the last look, and those of this collector as they are now."""
-        return self._known.editor(self._controller.directory.manifests, name)
+        return self._known.editor(*self._controller.directory.indexed, name)
 
     async def desired_after(self, found: ManifestDraft) -> Desired:
         """Return what would be desired of a draft's collector, and of those that it concerns."""

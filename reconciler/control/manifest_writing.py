@@ -18,6 +18,7 @@ from reconciler.manifests.editing.modeline import is_modeline, provide
 from reconciler.manifests.loading import ParsedFile
 from reconciler.manifests.manifest_files import Unreadable, read
 from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet, keep_all
+from reconciler.manifests.summary_index import SummaryIndex
 from reconciler.model.errors import CollectorError
 
 _WORDS = {
@@ -67,33 +68,36 @@ class KnownManifests:
         self._directory = directory
         self._last: tuple[ManifestSet[DeclaredFile], ManifestEditor] | None = None
 
-    def editor(self, manifests: ManifestSet[DeclaredFile], name: str | None) -> ManifestEditor:
+    def editor(
+        self, manifests: ManifestSet[DeclaredFile], index: SummaryIndex, name: str | None
+    ) -> ManifestEditor:
         """Return an editor over the manifests of a look, with this collector's files read anew.
-        May be called in any thread."""
+        `index` tells where they are. May be called in any thread."""
         last = self._last
         if last is None or last[0] is not manifests:
-            parsed = manifests.keeping(keep_all, lambda one: one.parsed)
-            last = manifests, ManifestEditor(self._directory, manifests=parsed)
+            before = (last[0], last[1].manifests) if last else None
+            parsed = manifests.keeping(keep_all, lambda one: one.parsed, before)
+            last = manifests, ManifestEditor(self._directory, manifests=parsed, index=index)
             self._last = last
         return _fresh(self._directory, last[1], name)
 
 
 def _fresh(directory: Path, editor: ManifestEditor, name: str | None) -> ManifestEditor:
     known = editor.manifests
-    now: dict[str, FileRecord[ParsedFile] | Content] = dict(known.records)
+    changes: dict[str, FileRecord[ParsedFile] | Content | None] = {}
     for path, _ in editor.places(name) if name is not None else ():
         record = known.records[str(path)]
         try:
             data = read(path)
         except Unreadable:
             if not os.path.lexists(path):
-                del now[str(path)]
+                changes[str(path)] = None
             continue
         if hashlib.sha256(data).digest() != record.digest:
-            now[str(path)] = Content(data, outside=record.outside)
-    if now == known.records:
+            changes[str(path)] = Content(data, outside=record.outside)
+    if not changes:
         return editor
-    return ManifestEditor(directory, manifests=known.refresh(now))
+    return ManifestEditor(directory, manifests=known.with_changes(changes))
 
 
 def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedChange:

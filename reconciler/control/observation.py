@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.control.declared_files import DeclaredFile, declared_file
+from reconciler.control.file_results import (
+    across_files,
+    may_hide_a_destination,
+    observed_manifests,
+)
 from reconciler.control.git_revision import git_head
 from reconciler.control.removal_grace import RemovalGrace
-from reconciler.manifests.checks.cross_file_checks import CrossFileResult, check_across_files
-from reconciler.manifests.diagnostics import Diagnostic, Severity, in_order
+from reconciler.manifests.checks.cross_file_checks import CrossFileResult
+from reconciler.manifests.checks.near_check import still_finds_nothing
+from reconciler.manifests.diagnostics import Diagnostic, Severity
 from reconciler.manifests.directory_walk import DirectoryVanished, SpecialPaths, walk
-from reconciler.manifests.loading import Broken as BrokenDocument
-from reconciler.manifests.loading import Loaded, ParsedFile
 from reconciler.manifests.manifest_files import (
     Identity,
     Unreadable,
@@ -26,11 +31,12 @@ from reconciler.manifests.manifest_files import (
     read,
     signature,
 )
-from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet
+from reconciler.manifests.manifest_set import Content, FileRecord, ManifestSet, changed_names
 from reconciler.manifests.manifest_summary import ManifestSummary, are_alike
 from reconciler.manifests.summary_index import SummaryIndex
+from reconciler.manifests.touched_paths import touched_files
 from reconciler.model.manifest_policy import allowed, require_apart
-from reconciler.planning.observed_manifests import BrokenManifest, Key, ObservedManifests
+from reconciler.planning.observed_manifests import Key, ObservedManifests
 
 CONFIRMATION = ".allow-empty"
 """A file of this name in the directory says that no collector at all is meant."""
@@ -65,6 +71,14 @@ class Observation(Struct, frozen=True):
 _Record = FileRecord[DeclaredFile]
 
 
+class _SeenChange(Struct, frozen=True):
+    """A file that is otherwise than at the last look; None: not there."""
+
+    name: str
+    before: _Record | None
+    now: _Record | None
+
+
 class ManifestDirectory:
     """The manifests below `root`. Its methods block; call one at a time.
 
@@ -92,6 +106,12 @@ class ManifestDirectory:
         self._hidden = False
         """Whether that result allows for a Destination that cannot be seen."""
         self._leaving = RemovalGrace(grace)
+        self._present: Counter[Key] = Counter()
+        """What the files of the last look declare, valid or not; how often each."""
+        self._gone: set[str] = set()
+        """Files that went since something is missing: they may come back."""
+        self._plain: Mapping[str, Identity] = {}
+        """The directories where a file's place alone tells whether a walk finds it."""
         self._leading_out: set[Path] = set()
         self._special_paths = SpecialPaths(os.path.realpath(self.root))
 
@@ -99,6 +119,13 @@ class ManifestDirectory:
     def manifests(self) -> ManifestSet[DeclaredFile]:
         """The files of the last look. They may be read in any thread."""
         return self._set
+
+    @property
+    def indexed(self) -> tuple[ManifestSet[DeclaredFile], SummaryIndex]:
+        """The files of the last look, and where their manifests are. May be asked for in any
+        thread."""
+        self._indexed()
+        return self._index
 
     def is_declared(self, key: Key) -> bool:
         """Return whether a manifest of this kind and name was there at the last look, valid or
@@ -126,21 +153,21 @@ class ManifestDirectory:
         found |= {name: Content(data) for name, data in contents.items() if data is not None}
         files, last, together = known.refresh(found).records, self._last, self._across_files
         if near or together is None or together.diagnostics or not _alike(before, files):
-            together = _across_files(files, hidden=self._hidden, only_errors=True)
+            together = across_files(files, hidden=self._hidden, only_errors=True)
         confirmed = (
             (last.observed.empty_confirmed, last.observed.reroute_confirmed)
             if last
             else (False, False)
         )
-        return _observed(files, together, frozenset(), confirmed=confirmed)[0]
+        return observed_manifests(files, together, frozenset(), confirmed=confirmed)[0]
 
     def _indexed(self) -> SummaryIndex:
         """Return the index of the files of the last look. It is made when it is first needed."""
         known, index = self._index
-        if known is not self._set:
-            known = self._set
-            index = SummaryIndex((name, one.result) for name, one in known.records.items())
-            self._index = known, index
+        now = self._set
+        if known is not now:
+            index = reindexed(index, known, now)
+            self._index = now, index
         return index
 
     def observe(
@@ -154,23 +181,31 @@ class ManifestDirectory:
             found = walk(self.root)
         except DirectoryVanished as error:
             return self._done(_vanished(self.root, str(error)), frozenset())
-        self._special_paths = found.special_paths
+        self._special_paths, self._plain = found.special_paths, found.plain
         seen = {str(path): self._file(path, everything=everything) for path in found.files}
         return self._compare(self._set.refresh(seen), found.entered)
 
     def _refreshed(self, names: Collection[str]) -> ManifestSet[DeclaredFile] | None:
-        """Return all files, with these read anew where they changed. Return None where that is not
-        enough, because one of them is unknown or gone."""
-        if (
-            self._last is None
-            or self._last.observed.vanished
-            or not self._set.records.keys() >= set(names)
-        ):
+        """Return all files, with these read anew where they changed, came or went. Return None
+        where only a walk can tell."""
+        if self._last is None or self._last.observed.vanished:
             return None
-        found = {name: self._file(Path(name), everything=False) for name in names}
+        known = self._set.records
+        touched = {*names, *self._gone} if self._leaving else set(names)
+        there = touched_files(touched, known, self._plain)
+        if there is None:
+            if not known.keys() >= touched:
+                return None
+            there = dict.fromkeys(touched, True)
+        found = {
+            name: self._file(Path(name), everything=False) if is_there else None
+            for name, is_there in there.items()
+        }
         if any(isinstance(one, FileRecord) and one.result.unreadable for one in found.values()):
             return None
-        return self._set.refresh({**self._set.records, **found})
+        return self._set.with_changes(
+            {name: one for name, one in found.items() if one is not known.get(name)}
+        )
 
     def _compare(self, now: ManifestSet[DeclaredFile], place: frozenset[Identity]) -> Observation:
         before, files = self._set.records, now.records
@@ -181,19 +216,19 @@ class ManifestDirectory:
         )
         self._allow_empty = False
         last = self._last
-        same = (
-            last is not None
-            and not last.observed.vanished
-            and files.keys() == before.keys()
-            and all(files[name] is before[name] for name in files)
-        )
+        changes = [
+            _SeenChange(name, before.get(name), files.get(name))
+            for name in sorted(changed_names(before, files))
+        ]
+        same = last is not None and not last.observed.vanished and not changes
         if not same:
             self._set = now
+            self._note(changes)
         leaving: frozenset[Key] = frozenset()
         if self._leaving or not same:
-            # keys() is a method of DeclaredFile, which is no mapping
-            present = {key for one in files.values() for key in one.result.keys()}  # noqa: SIM118
-            leaving = self._leaving.look(present, changed=not same)
+            leaving = self._leaving.look(frozenset(self._present), changed=not same)
+        if not self._leaving:
+            self._gone.clear()
         if (
             same
             and last is not None
@@ -206,14 +241,37 @@ class ManifestDirectory:
         ):
             return self._done((last.observed, last.diagnostics), place)
         hidden = any(kind == "Destination" for kind, _ in leaving)
-        if (
-            self._across_files is None
-            or self._across_files.diagnostics
-            or hidden != self._hidden
-            or not _alike(before, files)
-        ):
-            self._across_files, self._hidden = _across_files(files, hidden=hidden), hidden
-        return self._done(_observed(files, self._across_files, leaving, confirmed=confirmed), place)
+        together = self._across_files
+        if together is None or hidden != self._hidden or not self._serves(together, changes):
+            together = across_files(files, hidden=hidden)
+            self._across_files, self._hidden = together, hidden
+        return self._done(observed_manifests(files, together, leaving, confirmed=confirmed), place)
+
+    def _serves(self, together: CrossFileResult, changes: Sequence[_SeenChange]) -> bool:
+        """Return whether the rules across files found nothing, and find nothing after these
+        changes."""
+        before = [one.before.result for one in changes if one.before]
+        now = [one.now.result for one in changes if one.now]
+        hiding = [
+            sum(may_hide_a_destination(one.parsed) for one in files) for files in (before, now)
+        ]
+        return (
+            not together.diagnostics
+            and hiding[0] == hiding[1]
+            and still_finds_nothing(
+                before, now, self._indexed, lambda name: self._set.records[name].result
+            )
+        )
+
+    def _note(self, changes: Iterable[_SeenChange]) -> None:
+        """Count what the files declare now, and note which files went."""
+        for one in changes:
+            if one.before:
+                self._present.subtract(list(one.before.result.keys()))
+            if one.now:
+                self._present.update(list(one.now.result.keys()))
+            (self._gone.discard if one.now else self._gone.add)(one.name)
+        self._present += Counter()  # without those that are there no more
 
     def _done(
         self, found: tuple[ObservedManifests, tuple[Diagnostic, ...]], place: frozenset[Identity]
@@ -255,6 +313,24 @@ class ManifestDirectory:
         return Content(data, seen, digest, outside)
 
 
+def reindexed(
+    index: SummaryIndex, known: ManifestSet[DeclaredFile], now: ManifestSet[DeclaredFile]
+) -> SummaryIndex:
+    """Return the index of files, from that of an earlier look."""
+    before, after = known.records, now.records
+    changed = changed_names(before, after)
+    if len(changed) > len(after) // 2:
+        return SummaryIndex((name, one.result) for name, one in after.items())
+    return index.with_changes(
+        (
+            name,
+            before[name].result if name in before else None,
+            after[name].result if name in after else None,
+        )
+        for name in sorted(changed)
+    )
+
+
 def _vanished(root: Path, error: str) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
     message = f"the directory of manifests vanished, so everything runs on as it was: {error}"
     diagnostic = Diagnostic(str(root), 1, 1, "", "directory-vanished", Severity.ERROR, message)
@@ -266,101 +342,7 @@ def _alike(before: Mapping[str, _Record], now: Mapping[str, _Record]) -> bool:
     nothing before."""
     return before.keys() == now.keys() and all(
         are_alike(old.result.named(), new.result.named())
-        and _may_hide_a_destination(old.result.parsed) == _may_hide_a_destination(new.result.parsed)
+        and may_hide_a_destination(old.result.parsed) == may_hide_a_destination(new.result.parsed)
         for old, new in ((before[name], now[name]) for name in now)
         if old is not new
-    )
-
-
-def _across_files(
-    files: Mapping[str, _Record], *, hidden: bool, only_errors: bool = False
-) -> CrossFileResult:
-    """Return the result of the rules across files. `hidden`: a Destination may exist that cannot be
-    seen now."""
-    parsed = [one.result.parsed for one in files.values()]
-    return check_across_files(
-        parsed,
-        whole=not hidden and not any(_may_hide_a_destination(file) for file in parsed),
-        only_errors=only_errors,
-    )
-
-
-def _observed(
-    files: Mapping[str, _Record],
-    together: CrossFileResult,
-    leaving: frozenset[Key],
-    *,
-    confirmed: tuple[bool, bool],
-) -> tuple[ObservedManifests, tuple[Diagnostic, ...]]:
-    parsed = [one.result.parsed for one in files.values()]
-    diagnostics = in_order(
-        [*(found for file in parsed for found in file.diagnostics), *together.diagnostics]
-    )
-    errors = _errors(diagnostics)
-    broken = [_broken(one, errors) for file in parsed for one in file.broken]
-    if refused := together.refused:
-        broken += [
-            _broken(one, errors)
-            for file in parsed
-            for one in file.manifests
-            if (one.kind, one.name) in refused
-        ]
-    observed = ObservedManifests(
-        declarations=tuple(
-            found
-            for one in files.values()
-            for found in one.result.declarations
-            if not refused or found.key not in refused
-        ),
-        broken=tuple(broken),
-        unreadable={
-            name: one.result.unreadable for name, one in files.items() if one.result.unreadable
-        },
-        unclear={
-            name: _first(errors.get(name, ()), 1)
-            for name, one in files.items()
-            if _is_unclear(one.result)
-        },
-        empty_confirmed=confirmed[0],
-        reroute_confirmed=confirmed[1],
-        leaving=leaving,
-    )
-    return observed, tuple(diagnostics)
-
-
-def _is_unclear(file: DeclaredFile) -> bool:
-    """Return whether the manifests that the file held before may still be intended. An empty file
-    may be one that is just being written."""
-    empty = not file.parsed.manifests and not file.parsed.broken and not file.parsed.templates
-    return not file.unreadable and (empty or not file.parsed.complete)
-
-
-def _may_hide_a_destination(file: ParsedFile) -> bool:
-    """Return whether a Destination may exist that cannot be seen in this file. Planning then uses
-    its last good version."""
-    return not file.complete or any(one.kind == "Destination" for one in file.broken)
-
-
-def _errors(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Diagnostic]]:
-    """Return the errors by file, in the order of their lines."""
-    errors: dict[str, list[Diagnostic]] = {}
-    for found in diagnostics:
-        if found.is_error:
-            errors.setdefault(found.file, []).append(found)
-    return errors
-
-
-def _broken(one: BrokenDocument | Loaded, errors: Mapping[str, list[Diagnostic]]) -> BrokenManifest:
-    return BrokenManifest(
-        one.kind, one.name, one.file, one.line, _first(errors.get(one.file, ()), one.line)
-    )
-
-
-def _first(errors: Iterable[Diagnostic], line: int) -> str:
-    """Return the first error at or after this line, as a text."""
-    found = next((error for error in errors if error.line >= line), None)
-    return (
-        f"{found.file}:{found.line}:{found.column}: {found.message}"
-        if found
-        else "the manifest is invalid"
     )

@@ -68,6 +68,8 @@ class RunningSet:
             sessions, admission, clock, _Forwarded(self, observer), stamp, open_push, self.defects
         )
         self._loops: dict[str, Loop] = {}
+        self._perhaps_awaiting: dict[str, None] = {}
+        """Those that may wait for their secret: they did at the last look, or have changed."""
         admission.on_changed(observer.changed, observer.host_changed)
         self.counts = admission.counts
 
@@ -147,14 +149,15 @@ class RunningSet:
 
     def awaiting_secrets(self) -> list[Waiting]:
         """Return those whose secret was refused, or could not be read."""
-        return [
-            (name, retry, version.collector)
-            for name, loop in self._loops.items()
-            if (retry := loop.retry)
-            and retry.stamp is not None
-            and not loop.busy
-            and (version := loop.wanted)
-        ]
+        found: list[Waiting] = []
+        for name in list(self._perhaps_awaiting):
+            loop = self._loops.get(name)
+            retry = loop.retry if loop else None
+            if loop is None or retry is None or retry.stamp is None:
+                del self._perhaps_awaiting[name]
+            elif not loop.busy and (version := loop.wanted):
+                found.append((name, retry, version.collector))
+        return found
 
     def awaited_files(self) -> frozenset[Path]:
         """Return the files of the secrets that collectors wait for."""
@@ -241,6 +244,10 @@ class RunningSet:
     def _running(self) -> Iterator[asyncio.Task[None]]:
         return (session for loop in self._loops.values() if (session := loop.session) is not None)
 
+    def noted(self, name: str) -> None:
+        """Note that something about this loop has changed, such as its back-off."""
+        self._perhaps_awaiting[name] = None
+
     def forget(self, name: str) -> None:
         """Remove a loop that has ended."""
         del self._loops[name]
@@ -257,11 +264,14 @@ class _Forwarded:
 
     def __init__(self, loops: RunningSet, observer: LoopObserver) -> None:
         self._loops = loops
-        self.changed = observer.changed
         self.host_changed = observer.host_changed
         self.progressed = observer.progressed
         self.finished = observer.finished
         self._observer = observer
+
+    def changed(self, name: str) -> None:
+        self._loops.noted(name)
+        self._observer.changed(name)
 
     def ended(self, name: str) -> None:
         self._loops.forget(name)

@@ -16,7 +16,7 @@ from reconciler.control.conditions import CollectorFacts, show_collector, show_d
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_journal import EventJournal
 from reconciler.control.event_loop import Clock
-from reconciler.control.host_health import Outage
+from reconciler.control.host_health import Outage, target_of
 from reconciler.control.loop_state import LoopSnapshot
 from reconciler.control.recent_messages import RecentMessages
 from reconciler.control.service_figures import ServiceFigures
@@ -68,8 +68,9 @@ class StatusBoard:
         self._changed: dict[str, None] = {}
         self._drawing: asyncio.Handle | None = None
         self._outages = ShownOutages(clock)
-        self._concerns_moved = False
-        """Whether an outage may concern more or fewer collectors than it did."""
+        self._moved_places: set[str] | None = set()
+        """The hosts and destinations of which an outage may concern more or fewer collectors than
+        it did; None: any of them."""
         self._waiting: dict[str, tuple[Outage | None, Outage | None]] = {}
         """Collectors that were drawn as waiting for their host or destination, with the outages
         of that moment."""
@@ -132,7 +133,7 @@ class StatusBoard:
         return self._desired.keys()
 
     def collector(self, name: str) -> ShownCollector | None:
-        self._look_at_outages()
+        self._look_at_outage_of(name)
         self._draw_one(name)
         return self._shown.get(name)
 
@@ -170,11 +171,9 @@ class StatusBoard:
         """Take over the desired state. `names`, where given: only these differ from what it
         was."""
         if names is not None and revision == self._revision:
-            self._desired.update((name, desired.collectors[name]) for name in names)
             self._generations.update(generations)
             for name in names:
-                self.changed(name)
-            self._concerns_moved = True
+                self._declare_one(name, desired.collectors.get(name))
             return
         now: dict[str, DesiredCollector | InvalidCollector] = {
             **desired.invalid,
@@ -194,7 +193,22 @@ class StatusBoard:
                 self.changed(name)
         self._generations.update(generations)
         self._desired = now
-        self._concerns_moved = True
+        self._moved_places = None
+
+    def _declare_one(self, name: str, found: DesiredCollector | None) -> None:
+        self._move(self._desired.get(name))
+        self._move(found)
+        if found is not None:
+            self._desired[name] = found
+            self.changed(name)
+        elif self._desired.pop(name, None) is not None:
+            self._remove(name)
+
+    def _move(self, desired: DesiredCollector | InvalidCollector | None) -> None:
+        """Note that this collector comes to where it has its mail, or leaves."""
+        if self._moved_places is not None and isinstance(desired, DesiredCollector):
+            target = target_of(desired)
+            self._moved_places |= {target.host, target.destination}
 
     def pause(self, sentence: str) -> None:
         """Show that the service is paused, with this sentence; "" that it runs again."""
@@ -244,7 +258,10 @@ class StatusBoard:
 
     def ended(self, name: str) -> None:
         self.changed(name)
-        self._concerns_moved = True
+        desired = self._desired.get(name)
+        if desired is None:  # it was removed while its last session ran
+            self._moved_places = None
+        self._move(desired)
         self._ended()
 
     # -- drawing
@@ -264,11 +281,19 @@ class StatusBoard:
         self._publish(name, None)
 
     def _look_at_outages(self) -> None:
-        """Mark the collectors as changed whose outages differ from the drawn ones."""
-        if not self._concerns_moved:
+        """Mark those as changed whose outages are others than those that were drawn, where that may
+        be."""
+        moved = self._moved_places
+        if moved is not None and not moved:
             return
-        self._concerns_moved = False
+        self._moved_places = set()
         for name, drawn in self._waiting.items():
+            if moved is None or any(one is not None and one.host in moved for one in drawn):
+                self._look_at_outage_of(name)
+
+    def _look_at_outage_of(self, name: str) -> None:
+        """Mark a collector as changed if its outage is another one than that which was drawn."""
+        if (drawn := self._waiting.get(name)) is not None:
             loop = self._state(name)
             if loop is None or (loop.host_outage, loop.destination_outage) != drawn:
                 self._changed[name] = None

@@ -93,6 +93,9 @@ class Walk(Struct, frozen=True):
     special_paths: SpecialPaths
     directories: frozenset[str]
     links: list[str]
+    plain: Mapping[str, Identity] = field(default_factory=dict)
+    """The directories' identities by their paths, where the walk met no link and nothing that is
+    refused. Then a file's place alone tells whether a walk finds it (`touched_paths`)."""
 
     def holding(self) -> frozenset[str]:
         """Return the directories inside the root where a change can change the result."""
@@ -111,7 +114,8 @@ def list_files(root: Path) -> list[Path]:
 def walk(root: Path) -> Walk:
     """Look for manifest files below `root`. Raises `DirectoryVanished`."""
     try:
-        walker = _Walker(os.path.realpath(root), {identity(root.stat())}, MOST_ENTRIES)
+        own = identity(root.stat())
+        walker = _Walker(os.path.realpath(root), {own}, MOST_ENTRIES)
         entries = walker.entries(str(root))
     except OSError as error:
         raise DirectoryVanished(f"{displayed(root)}: {error.strerror}") from error
@@ -125,6 +129,7 @@ def walk(root: Path) -> Walk:
         SpecialPaths(walker.root, walker.refused, frozenset(walker.outside)),
         frozenset({str(root), *walker.directories}),
         walker.links,
+        {str(root): own, **walker.directories} if walker.is_plain else {},
     )
 
 
@@ -149,8 +154,10 @@ class _Walker:
         self.root = root
         self.seen = seen
         self.files: list[Path] = []
-        self.directories: set[str] = set()
+        self.directories: dict[str, Identity] = {}
         self.links: list[str] = []
+        self.is_plain = True
+        """Whether no link and nothing that is refused was met."""
         self.refused: dict[str, Refusal] = {}
         self.outside: set[str] = set()
         self.left = left
@@ -158,6 +165,7 @@ class _Walker:
 
     def refuse(self, path: str, refused: _EntryRefused) -> None:
         self.refused[path] = refused.refusal
+        self.is_plain = False
         self.files.append(Path(path))
 
     def entries(self, path: str) -> list[os.DirEntry[str]]:
@@ -199,9 +207,9 @@ class _Walker:
         """Yield the directories to enter, and collect the files."""
         for entry in entries:
             name = entry.name
-            if name.startswith(".") or name.endswith("~"):
+            if is_ignored(name):
                 continue
-            is_file = name.endswith(_SUFFIXES)
+            is_file = is_manifest_name(name)
             if not is_file and not _is_directory(entry):
                 continue
             if not name.isascii() and not _is_utf8(name):
@@ -216,6 +224,7 @@ class _Walker:
                 self.files.append(Path(entry.path))
                 if entry.is_symlink():
                     self.links.append(entry.path)
+                    self.is_plain = False
             else:
                 yield entry
 
@@ -223,6 +232,7 @@ class _Walker:
         """Return the entries of a directory that the caller still has to collect. Raises OSError
         and _EntryRefused."""
         found = identity(entry.stat())
+        self.is_plain = self.is_plain and not entry.is_symlink()
         if found in self.seen:
             return []
         if depth >= DEEPEST:
@@ -233,7 +243,7 @@ class _Walker:
             return self._go_abroad(entry, target, depth)
         self.seen.add(found)
         below = self.entries(entry.path)
-        self.directories.add(entry.path)
+        self.directories[entry.path] = found
         return below
 
     def _go_abroad(
@@ -258,11 +268,21 @@ class _Walker:
         self.left -= allowed - walker.left
         self.seen |= walker.seen
         self.files += walker.files
-        self.directories |= {entry.path, *walker.directories}
+        self.directories |= {entry.path: found, **walker.directories}
         self.links += walker.links
         self.refused |= walker.refused
         self.outside |= {entry.path, *walker.outside}
         return []
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether a walk passes over a directory entry of this name."""
+    return name.startswith(".") or name.endswith("~")
+
+
+def is_manifest_name(name: str) -> bool:
+    """Return whether a directory entry of this name is taken for a manifest file."""
+    return name.endswith(_SUFFIXES)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:

@@ -10,6 +10,7 @@ read manifests this way; they differ in what they keep of a parsed file.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -58,6 +59,12 @@ class FileRecord(Struct, Generic[R]):
     alone: ParsedFile | None = None
     data: bytes | None = None
     outside: bool = False
+
+
+FoundFiles = Mapping[str, FileRecord[R] | Content]
+"""Files, read or to be parsed."""
+FileChanges = Mapping[str, FileRecord[R] | Content | None]
+"""Files that are otherwise than before; None: gone."""
 
 
 class ManifestSet(Generic[R]):
@@ -126,24 +133,45 @@ class ManifestSet(Generic[R]):
         """Return whether both have the same templates."""
         return self._templates == other._templates
 
-    def keeping(self, keep: Keep[S], of: Callable[[R], S]) -> ManifestSet[S]:
+    def keeping(
+        self,
+        keep: Keep[S],
+        of: Callable[[R], S],
+        last: tuple[ManifestSet[R], ManifestSet[S]] | None = None,
+    ) -> ManifestSet[S]:
         """Return the same files with another part kept of each: `keep` of a parsed file, which is
-        `of` what this set keeps."""
+        `of` what this set keeps. `last`: an earlier set and what this returned for it; the records
+        of files that are the same in both are used again."""
         other = ManifestSet(keep, whole=self._whole, allow_inline_secrets=self._inline)
         other._templates = self._templates
+        was, made = (last[0].records, last[1].records) if last else ({}, {})
         other.records = {
-            name: FileRecord(
-                of(one.result),
-                one.signature,
-                one.digest,
-                one.stamps,
-                one.alone,
-                one.data,
-                one.outside,
-            )
+            name: made[name] if was.get(name) is one else _with_result(one, of(one.result))
             for name, one in self.records.items()
         }
         return other
+
+    def with_changes(self, changes: FileChanges[R]) -> ManifestSet[R]:
+        """Return the set with these files changed, added, or removed (None). It costs as much as
+        these files do, unless they may hold templates."""
+        templates, records = self._templates, merged(self.records, changes)
+        if templates is None or any(
+            _may_hold_templates(one)
+            for name, change in changes.items()
+            for one in (self.records.get(name), change)
+        ):
+            return self.refresh(records)
+        contents = {name: one for name, one in changes.items() if isinstance(one, Content)}
+        parsed = self._parse(contents, templates, {})
+        following = ManifestSet(self._keep, whole=self._whole, allow_inline_secrets=self._inline)
+        following._templates = templates
+        following.records = {
+            name: one
+            if isinstance(one, FileRecord)
+            else self._record(one, *parsed[name], templates, None)
+            for name, one in records.items()
+        }
+        return following
 
     def refresh(
         self,
@@ -246,6 +274,55 @@ def load_set(
     diagnostic. `special_paths` are those of the walk that found the files."""
     manifests = ManifestSet(keep_all, whole=whole, allow_inline_secrets=allow_inline_secrets)
     return manifests.refresh({str(path): manifests.read(path, special_paths) for path in paths})
+
+
+def merged(records: Mapping[str, FileRecord[R]], changes: FileChanges[R]) -> FoundFiles[R]:
+    """Return all files after these changes, in the order of their paths."""
+    found: dict[str, FileRecord[R] | Content] = dict(records)
+    for name, change in changes.items():
+        if change is None:
+            found.pop(name, None)
+        else:
+            found[name] = change
+    new = [name for name in found if name in changes and name not in records]
+    if not new:
+        return found
+    names = [name for name in found if name in records]
+    for name in new:
+        insort(names, name, key=_parts)
+    return {name: found[name] for name in names}
+
+
+def changed_names(
+    before: Mapping[str, FileRecord[R]], now: Mapping[str, FileRecord[R]]
+) -> set[str]:
+    """Return the files that are in only one of both, or not as they were."""
+    return (before.keys() - now.keys()) | {
+        name for name, one in now.items() if before.get(name) is not one
+    }
+
+
+def _parts(path: str) -> list[str]:
+    """Return what paths are sorted by: as objects of the class Path are."""
+    return path.split("/")
+
+
+def _may_hold_templates(one: FileRecord[R] | Content | None) -> bool:
+    if isinstance(one, Content):
+        return may_hold(one.data)
+    return one is not None and one.alone is not None
+
+
+def _with_result(record: FileRecord[R], result: S) -> FileRecord[S]:
+    return FileRecord(
+        result,
+        record.signature,
+        record.digest,
+        record.stamps,
+        record.alone,
+        record.data,
+        record.outside,
+    )
 
 
 def keep_all(parsed: ParsedFile) -> ParsedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ _PART = (
 SYNTAX = rf"^{_SPACE}*(?:{_PART}{_SPACE}*(?:,{_SPACE}*{_PART}{_SPACE}*)*)?$"
 """What a selector looks like, as a pattern of JSON Schema. Only for descriptions: it is not
 linear."""
+MOST_CONDITIONS = 64
+"""The most conditions on labels of one query."""
 FORMS = (
     "team=sales, team!=sales, team in (sales,support), team notin (sales), team, !team; "
     "a comma means and"
@@ -63,11 +66,18 @@ EVERYTHING = Selector()
 def selector(text: str) -> Selector:
     """Return the selector of a text such as `team in (sales,support),!old`. Raises ValueError with
     the correct syntax."""
-    return (
-        Selector(text, tuple(map(_requirement, _parts(text))))
-        if text.strip(_BLANKS)
-        else EVERYTHING
-    )
+    if not text.strip(_BLANKS):
+        return EVERYTHING
+    parts = list(islice(_parts(text), MOST_CONDITIONS + 1))
+    require_few(len(parts))
+    return Selector(text, tuple(map(_requirement, parts)))
+
+
+def require_few(conditions: int) -> None:
+    """Raise ValueError where there are more conditions than a query may have: each is tried on
+    thousands of collectors."""
+    if conditions > MOST_CONDITIONS:
+        raise ValueError(f"at most {MOST_CONDITIONS} conditions on labels can be given")
 
 
 def assignments(text: str) -> dict[str, str]:

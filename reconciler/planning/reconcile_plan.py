@@ -57,6 +57,7 @@ class Hold(Struct, frozen=True):
     reason: str
 
 
+_GONE = "declared no longer"
 Step = Start | Replace | Stop | Keep | Hold
 
 
@@ -78,9 +79,15 @@ class Plan(Struct, frozen=True):
 def plan_some(
     desired: Desired, actual: Mapping[str, DesiredCollector], names: Iterable[str]
 ) -> Plan:
-    """Return the plan for these names alone, all of which are desired."""
+    """Return the plan for these names alone: each is desired, or declared no longer."""
     return Plan(
-        tuple(_step(desired.collectors[name], actual.get(name), None) for name in sorted(names))
+        tuple(
+            _step(desired.collectors[name], actual.get(name), None)
+            if name in desired.collectors
+            else Stop(name, _GONE)
+            for name in sorted(names)
+            if name in desired.collectors or name in actual
+        )
     )
 
 
@@ -97,7 +104,7 @@ def plan(desired: Desired, actual: Mapping[str, DesiredCollector]) -> Plan:
     steps.extend(
         Stop(name, f"renamed to {becomes[name]}", becomes[name])
         if name in becomes
-        else Stop(name, "declared no longer")
+        else Stop(name, _GONE)
         for name in actual
         if name not in desired.collectors and name not in desired.invalid
     )

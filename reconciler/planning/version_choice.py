@@ -100,7 +100,7 @@ def _choose(
             problem = CollectorProblem(INVALID, broken.message)
             versions[broken.name] = ChosenVersion(good, problem)
     for key, good in last_good.items():
-        if key[0] == kind and key[1] not in versions and (unseen := _why_unseen(good, observed)):
+        if key[0] == kind and key[1] not in versions and (unseen := why_unseen(good, observed)):
             versions[key[1]] = ChosenVersion(good, unseen)
     for key in observed.leaving & last_good.keys():
         if key[0] == kind and key[1] not in versions and key[1] not in observed.removed:
@@ -108,7 +108,7 @@ def _choose(
     return versions
 
 
-def _why_unseen(declaration: Declaration, observed: ObservedManifests) -> CollectorProblem | None:
+def why_unseen(declaration: Declaration, observed: ObservedManifests) -> CollectorProblem | None:
     """Return why a manifest cannot be seen and counts as declared all the same; None where it is
     really gone."""
     if observed.vanished:

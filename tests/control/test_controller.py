@@ -195,7 +195,7 @@ def test_a_removal_that_is_meant_is_not_held_and_one_that_is_undone_runs_on(root
             save(root, name)
         await world.turn()
         await world.controller.confirm_removed("a")
-        assert world.controller.plan.count() == {"Keep": 2}
+        assert world.controller.plan.count() == {}
         (root / "a.yaml").unlink()
         (root / "b.yaml").unlink()
         await world.controller.confirm_removed("a")

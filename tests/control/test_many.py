@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from reconciler.control import conditions, observation
+from reconciler.control import conditions, decision_recorder, file_results, observation
+from reconciler.control import controller as controllers
 from reconciler.control import status_board as boards
 from reconciler.control.admission import Admission
 from reconciler.control.conditions import CollectorFacts
@@ -30,6 +32,13 @@ from reconciler.planning.reconcile_plan import Replace, Start
 from tests.control.doubles import MemoryRegistry, VirtualSessions
 from tests.control.virtual import VirtualClock, virtual
 
+WHOLE = (
+    (observation, "walk"),
+    (file_results, "check_across_files"),
+    (decision_recorder, "desire"),
+    (controllers, "plan"),
+)
+"""What takes as long as there are collectors."""
 MANY, FEW = 2000, 20
 INTERVAL = 300
 
@@ -86,6 +95,17 @@ class World:
             self.counts["shown"] += 1
             return conditions.show_collector(facts, previous, now, same)
 
+        def counted(module: ModuleType, name: str) -> None:
+            call = getattr(module, name)
+
+            def noted(*arguments: Any, **named: Any) -> Any:
+                self.counts[name] += 1
+                return call(*arguments, **named)
+
+            patch.setattr(module, name, noted)
+
+        for module, name in WHOLE:
+            counted(module, name)
         patch.setattr(observation, "read", counted_read)
         patch.setattr(boards, "show_collector", counted_shown)
 
@@ -136,6 +156,7 @@ def test_R4_a_start_is_one_transaction_spread_over_the_interval_and_a_change_con
         await world.controller.turn()
         assert Counter(type(step) for step in world.controller.plan.steps) == {Start: MANY}
         assert world.took() == {
+            **dict.fromkeys((name for _, name in WHOLE), 1),
             "read": MANY,
             "declare": 1,
             "declared": MANY,
@@ -174,6 +195,44 @@ def test_R4_a_start_is_one_transaction_spread_over_the_interval_and_a_change_con
     virtual(scenario)
 
 
+@pytest.mark.parametrize("world", [MANY], indirect=True)
+def test_one_that_is_new_changed_or_gone_costs_nothing_for_the_others(world: World) -> None:
+    def gone(number: int) -> list[str]:
+        path = world.root / f"c{number}.yaml"
+        path.unlink()
+        return [str(path)]
+
+    def drafted(number: int) -> list[str]:
+        return [str(world.root / ".c.yaml.draft"), world.write(number, "11m")]
+
+    async def scenario() -> None:
+        await world.controller.turn()
+        await world.board.drawn()
+        await world.controller.turn(only=drafted(1))  # the index of all is made once
+        await asyncio.sleep(1)
+        edits: tuple[tuple[Callable[[], list[str]], dict[str, int]], ...] = (
+            (lambda: [world.write(MANY)], {"declared": 1, "saved": 1}),
+            (lambda: drafted(3), {"declared": 1, "saved": 1}),
+            (lambda: gone(MANY), {}),
+            (lambda: gone(4), {}),
+            (lambda: [world.write(4)], {"declared": 1, "saved": 1}),
+        )
+        for touch, changes in edits:
+            await world.board.drawn()
+            world.took()
+            paths = touch()
+            await world.controller.turn(only=paths)
+            taken = world.took()
+            assert len(world.controller.plan.changes) == 1
+            assert not {name for _, name in WHOLE} & taken.keys()
+            assert taken["read"] == (1 if changes else 0)
+            assert {key: taken[key] for key in ("declared", "saved") if taken[key]} == changes
+            assert len(await world.board.drawn()) == len(world.loops.actual())
+        await world.loops.shut_down(5, 5)
+
+    virtual(scenario)
+
+
 def test_events_that_do_not_tell_everything_make_it_look_everywhere(world: World) -> None:
     async def scenario() -> None:
         await world.controller.turn()
@@ -205,6 +264,10 @@ def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(
     def saved(number: int) -> str:
         return (world.root / f"c{number}.yaml").read_text()
 
+    def gone(number: int) -> str:
+        (world.root / f"c{number}.yaml").unlink()
+        return str(world.root / f"c{number}.yaml")
+
     def check() -> None:
         fresh = ManifestDirectory(world.root).observe()
         wanted = desire(fresh.observed, world.controller.in_force)
@@ -233,6 +296,13 @@ def test_one_change_after_the_other_comes_to_the_same_as_looking_at_everything(
             lambda: file(6, original[6]),
             lambda: file(8, original[8].replace("spec:", "spec:\n  enabled: false")),
             lambda: file(8, original[8]),
+            lambda: world.write(FEW),
+            lambda: file(FEW + 1, original[4].replace("name: c4", "name: another")),
+            lambda: gone(4),
+            lambda: world.write(3, "10m"),
+            lambda: gone(FEW),
+            lambda: gone(FEW + 1),
+            lambda: file(4, original[4]),
         ]
         for edit in edits:
             touched = edit()

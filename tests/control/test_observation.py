@@ -169,3 +169,65 @@ def test_that_nothing_is_meant_holds_for_the_first_look_only(tmp_path: Path) -> 
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").unlink()
     assert not directory.observe().observed.empty_confirmed
+
+
+DESTINATION = "apiVersion: mailcollector/v1\nkind: Destination\nmetadata: {name: %s}\n"
+LOCAL = DESTINATION % "local" + "spec: {default: true, maildir: {path: mail}}\n"
+OTHER = DESTINATION % "other" + "spec: {maildir: {path: more}}\n"
+TEMPLATE = (
+    "apiVersion: mailcollector/v1\nkind: Template\nmetadata: {name: usual}\n"
+    "spec: {collect: {interval: 7m}}\n"
+)
+
+
+def test_what_is_looked_at_alone_is_as_if_everything_was(root: Path) -> None:
+    """A file comes, changes or goes: by itself, of a name or an account that is taken, the last one
+    that uses a default Destination or a template."""
+    directory = ManifestDirectory(root)
+    directory.observe()
+
+    def put(name: str, content: str | None) -> None:
+        path = root / f"{name}.yaml"
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        found, fresh = directory.observe(only=[str(path)]), ManifestDirectory(root).observe()
+        assert found.diagnostics == fresh.diagnostics
+        assert found.observed == fresh.observed
+        everything = directory.of_kind("MailCollector")
+        assert [one.name for one in everything] == sorted(one.name for one in everything)
+
+    to_other = text("c").replace("spec:", "spec:\n  destination: other", 1)
+    from_usual = text("d").replace("spec:", "spec:\n  from: usual", 1)
+    for name, content in (
+        ("c", text("c").replace("username: u", "username: c")),
+        ("c", text("a")),
+        ("c", text("c")),
+        ("b", None),
+        ("local", LOCAL),
+        ("other", OTHER),
+        ("c", to_other),
+        ("a", None),
+        ("a", text("a").replace("username: u", "username: a")),
+        ("c", None),
+        ("usual", TEMPLATE),
+        ("d", from_usual),
+        ("d", None),
+        ("0", text("zero").replace("username: u", "username: zero")),
+        ("0", "metadata: {"),
+        ("0", None),
+    ):
+        put(name, content)
+
+
+def test_a_file_that_went_and_came_back_unseen_is_found_when_it_would_count_as_removed(
+    root: Path,
+) -> None:
+    directory = ManifestDirectory(root, grace=1000)
+    directory.observe()
+    (root / "a.yaml").rename(root / "away")
+    assert names(directory.observe(only=[str(root / "a.yaml")])) == ["b"]
+    (root / "away").rename(root / "a.yaml")
+    found = directory.observe(only=[])
+    assert (names(found), found.observed.leaving) == (["a", "b"], frozenset())

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.model.spec import MergedCollector
 from reconciler.planning.desired_state import Desired, Origin, desire
-from reconciler.planning.incremental import changed_collectors
+from reconciler.planning.incremental import ManifestDifference, difference
 from reconciler.planning.observed_manifests import Declaration, ObservedManifests, declare
 from tests.planning.build import BASE, broken, collector, destination, observed, remembered
 
@@ -229,7 +229,7 @@ def test_what_somebody_removed_is_not_leaving() -> None:
     assert set(desire(observed(collector("b"), leaving=leaving), known).collectors) == {"a", "b"}
     seen = observed(collector("b"), leaving=leaving, removed=frozenset({"a"}))
     assert set(desire(seen, known).collectors) == {"b"}
-    assert changed_collectors(seen, seen) is None
+    assert difference(seen, seen, known) == ManifestDifference((), ("a",))
 
 
 def test_what_is_leaving_and_declared_elsewhere_counts_as_declared() -> None:

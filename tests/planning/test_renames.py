@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.planning.desired_state import desire
-from reconciler.planning.incremental import desire_incrementally
+from reconciler.planning.incremental import ManifestDifference, desire_incrementally
 from reconciler.planning.observed_manifests import Declaration
 from reconciler.planning.reconcile_plan import Hold, Keep, Replace, Start, Stop, plan
 from tests.planning.build import collector, destination, observed, remembered
@@ -168,6 +168,7 @@ def test_M12_an_exchange_is_found_among_a_few_that_changed() -> None:
     before = desire(observed(*BEFORE.values()), {})
     changed = [account("a", "B"), account("b", "A")]
     seen = observed(*changed, account("c", "C"))
-    assert desire_incrementally(before, seen, changed) is None
+    assert desire_incrementally(before, seen, ManifestDifference(tuple(changed))) is None
     titled = [account(name, name.upper(), title="x") for name in "ab"]
-    assert desire_incrementally(before, observed(*titled, account("c", "C")), titled)
+    found = ManifestDifference(tuple(titled))
+    assert desire_incrementally(before, observed(*titled, account("c", "C")), found)

@@ -54,6 +54,12 @@ def test_the_list_is_what_get_shows_and_can_be_searched(root: Path, settings: Se
             assert (await found.get("/api/v1/collectors?label=team=x"))["total"] == 1
             assert (await found.get("/api/v1/collectors?label=team=y"))["items"] == []
             assert (await found.client.get("/api/v1/collectors?label=team=(")).status_code == 400
+            for query in ("label=" + ",".join(["team=x"] * 65), "&".join(["label=team=x"] * 65)):
+                refused = await found.client.get(f"/api/v1/collectors?{query}")
+                assert refused.status_code == 400
+                assert "at most 64 conditions on labels" in refused.json()["detail"]
+            most = "&".join(["label=team=x,team!=y"] * 32)
+            assert (await found.get(f"/api/v1/collectors?{most}"))["total"] == 1
 
     run(scenario())
 

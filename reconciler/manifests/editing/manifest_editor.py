@@ -79,8 +79,8 @@ class Written(Struct, frozen=True):
 
 
 class ManifestEditor:
-    """The manifests of a directory, and changes to them. `manifests` are those of the directory, if
-    somebody read them already."""
+    """The manifests of a directory, and changes to them. `manifests` are those of the directory,
+    and `index` tells where each of them is, if somebody read them already."""
 
     def __init__(
         self,
@@ -88,8 +88,10 @@ class ManifestEditor:
         *,
         allow_inline_secrets: bool = False,
         manifests: ManifestSet[ParsedFile] | None = None,
+        index: SummaryIndex | None = None,
     ) -> None:
         self.directory = directory
+        self._given_index = index
         self._set = manifests or _read(directory, allow_inline_secrets=allow_inline_secrets)
 
     @property
@@ -107,7 +109,9 @@ class ManifestEditor:
 
     @functools.cached_property
     def _index(self) -> SummaryIndex:
-        return SummaryIndex((path, record.result) for path, record in self._set.records.items())
+        return self._given_index or SummaryIndex(
+            (path, record.result) for path, record in self._set.records.items()
+        )
 
     def declared(self, name: str) -> DeclaredDocument:
         """Return the document of a collector.

@@ -22,7 +22,14 @@ from reconciler.control.collector_query import (
 )
 from reconciler.control.control_service import ControlService
 from reconciler.model.collector_state import CollectorState
-from reconciler.model.selectors import FORMS, SYNTAX, Selector, selector
+from reconciler.model.selectors import (
+    FORMS,
+    MOST_CONDITIONS,
+    SYNTAX,
+    Selector,
+    require_few,
+    selector,
+)
 from reconciler.model.status import Shown
 from reconciler.web.api.described_collector import YAML, DescribedCollector, describe_collector
 from reconciler.web.api.operations import Operation, Parameter
@@ -33,7 +40,7 @@ LIST_PARAMETERS = (
     Parameter("search", "Words that the collector must have.", _TEXT),
     Parameter(
         "label",
-        f"A label selector: {FORMS}.",
+        f"A label selector: {FORMS}. At most {MOST_CONDITIONS} conditions in all.",
         {"type": "string", "pattern": SYNTAX},
         repeats=True,
     ),
@@ -156,7 +163,7 @@ def query_of(given: QueryParams) -> Query:
         sort, descending = parse_sort(given.get("sort") or "name")
         return Query(
             search=given.get("search", ""),
-            labels=tuple(_selector(text) for text in given.getlist("label") if text),
+            labels=_selectors(text for text in given.getlist("label") if text),
             states=frozenset(_states(given.getlist("state"))),
             host=given.get("host", ""),
             sort=sort,
@@ -172,11 +179,15 @@ def query_of(given: QueryParams) -> Query:
         raise HTTPException(400, str(error)) from error
 
 
-def _selector(text: str) -> Selector:
+def _selectors(texts: Iterable[str]) -> tuple[Selector, ...]:
+    found: list[Selector] = []
     try:
-        return selector(text)
+        for text in texts:
+            found.append(selector(text))
+            require_few(sum(len(one.requirements) for one in found))
     except ValueError as error:
         raise BadQuery(f"label: {error}") from error
+    return tuple(found)
 
 
 def _states(texts: Iterable[str]) -> Iterator[CollectorState]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -27,11 +28,13 @@ def new_form_id() -> str:
 
 
 class FormsSentOnce:
-    """The forms that were saved, each with the address that its sender was led to."""
+    """The forms that were saved, each with the address that its sender was led to. The same form is
+    saved by one request at a time; other forms do not wait for it."""
 
     def __init__(self) -> None:
         self._led_to: dict[bytes, str] = {}
-        self._one_by_one = asyncio.Lock()
+        self._under_way: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        """A lock for each form that is being saved, kept by its requests alone."""
 
     async def save_once(
         self, request: Request, save: Callable[[Request], Awaitable[Response]]
@@ -42,7 +45,8 @@ class FormsSentOnce:
         if not form_of(request).get(FIELD):
             return await save(request)
         key = hashlib.sha256(json.dumps(sent).encode()).digest()
-        async with self._one_by_one:
+        lock = self._under_way.setdefault(key, asyncio.Lock())
+        async with lock:
             if key in self._led_to:
                 return redirect(request, self._led_to[key])
             answer = await save(request)
