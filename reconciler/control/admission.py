@@ -6,14 +6,15 @@ A session that waits here is an entry in a queue: it holds no thread and no conn
 turns (`control.host_turns`). A quarter of all sessions is reserved for hosts whose last sessions
 succeeded, a few for each. So slow or silent hosts cannot occupy all sessions. Half of that quarter
 also serves hosts that nobody has tried yet, one session each. Hosts that are away have a quarter at
-most. One destination takes at most three quarters, and one session at a time while it takes no
-mail. Where there is one host only, nothing is kept. When somebody waits all the same whose host is
-blameless, sessions make room (`control.preemption`).
+most. One destination takes at most three quarters, of all sessions and of each host's, and one
+session at a time while it takes no mail. Where there is one host only, nothing is kept. When
+somebody waits all the same whose host is blameless, sessions make room (`control.preemption`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
@@ -106,7 +107,9 @@ class Admission:
         self._probing = 0
         """Sessions that try a host that is away."""
         self._turns = HostTurns(limits_of, self._admit)
-        self._preemption = Preemption(self._turns, self._admit, self._tell)
+        self._preemption = Preemption(
+            self._turns, self._admit, self._tell, self._has_room_at_destination
+        )
         self._destinations = DestinationQueues(self._tell, self._tell_moved)
         self._members: dict[str, tuple[SessionTarget, Callable[[], None]]] = {}
         self._changed: Callable[[str], None] = lambda _: None
@@ -133,6 +136,7 @@ class Admission:
         self.leave(name)
         self._members[name] = target, back
         self.host_health(target).members[name] = interval
+        self._turns.host(target.host).destinations[target.destination] += 1
         self._destinations.join(name, target, interval, back)
 
     def leave(self, name: str) -> None:
@@ -142,6 +146,7 @@ class Admission:
         target, _ = self._members.pop(name)
         host = self._turns.host(target.host)
         del host.queue(target.port).health.members[name]
+        host.destinations -= Counter([target.destination])
         self._turns.forget_unused(host)
         self._destinations.leave(name, target)
 
@@ -253,6 +258,7 @@ class Admission:
             self._probing -= 1
             self._turns.release_held_back()
         host.busy -= 1
+        host.busy_with -= Counter([ticket.target.destination])
         self._destinations.session_over(ticket.target)
         self._turns.schedule(host)
         self._admit()
@@ -343,10 +349,7 @@ class Admission:
     def _has_room(self, host: HostQueues, health: HostHealth, ticket: Ticket) -> bool:
         """Return whether there is room for this session, beside what is kept for others."""
         kept = self._kept
-        destination = self._destinations.of(ticket.target)
-        if destination.fails and destination.busy >= destination.bears:
-            return False
-        if len(self._destinations) > 1 and destination.busy >= max(1, self._most - kept):
+        if not self._has_room_at_destination(host, ticket):
             return False
         if health.away and kept and self._probing >= kept:
             return False
@@ -357,6 +360,15 @@ class Admission:
             or (spare > kept // 2 and health.is_untried and not host.busy)
         )
 
+    def _has_room_at_destination(self, host: HostQueues, ticket: Ticket) -> bool:
+        """Return whether its destination may have one more session of this host."""
+        destination = self._destinations.of(ticket.target)
+        if destination.fails and destination.busy >= destination.bears:
+            return False
+        if len(self._destinations) > 1 and destination.busy >= max(1, self._most - self._kept):
+            return False
+        return host.has_room_for(ticket.target.destination)
+
     def _begin(self, host: HostQueues, ticket: Ticket) -> None:
         now, queue = _now(), host.queue(ticket.target.port)
         queue.take(ticket)
@@ -366,6 +378,7 @@ class Admission:
         self._running += 1
         self._probing += ticket.probes
         host.busy += 1
+        host.busy_with[ticket.target.destination] += 1
         if not ticket.probes:
             self.on_begun(now - ticket.asked)
         self._destinations.session_begins(ticket.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -169,7 +169,18 @@ class PortQueue:
 class HostQueues:
     """The queues of one host, and how much it bears. `next_login` is of the event loop's clock."""
 
-    __slots__ = ("busy", "fewer", "fewer_until", "limits", "name", "next_login", "queues", "timer")
+    __slots__ = (
+        "busy",
+        "busy_with",
+        "destinations",
+        "fewer",
+        "fewer_until",
+        "limits",
+        "name",
+        "next_login",
+        "queues",
+        "timer",
+    )
 
     def __init__(self, name: str, limits: HostLimits) -> None:
         self.name = name
@@ -177,6 +188,10 @@ class HostQueues:
         self.queues: dict[int, PortQueue] = {}
         self.busy = 0
         """Sessions now."""
+        self.busy_with: Counter[str] = Counter()
+        """Sessions now, by destination."""
+        self.destinations: Counter[str] = Counter()
+        """Collectors that have their mail here, by destination."""
         self.next_login = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.fewer = 0
@@ -190,6 +205,14 @@ class HostQueues:
         if asyncio.get_running_loop().time() < self.fewer_until:
             return min(self.fewer, self.limits.connections)
         return self.limits.connections
+
+    def has_room_for(self, destination: str) -> bool:
+        """Return whether one more session for this destination leaves some for the others'. Where
+        all deliver to one, nothing is kept."""
+        if len(self.destinations) < 2:
+            return True
+        kept = max(1, self.connections // 4)
+        return self.busy_with[destination] < max(1, self.connections - kept)
 
     @property
     def all_away(self) -> bool:

@@ -25,19 +25,23 @@ _SHORTEST_WAIT = 0.1
 
 class Preemption:
     """Ends running sessions in favour of those that wait. `admit` is called when it is time to look
-    again, and `went_away` with a host that is away from now on."""
+    again, and `went_away` with a host that is away from now on. `has_room` says whether the
+    destination of a ticket has room: no session ends for one that would have to wait all the
+    same."""
 
     def __init__(
         self,
         turns: HostTurns,
         admit: Callable[[], None],
         went_away: Callable[[HostHealth], None],
+        has_room: Callable[[HostQueues, Ticket], bool],
     ) -> None:
         self.under_way: dict[Ticket, HostQueues] = {}
         """Running sessions, in the order in which they began."""
         self._turns = turns
         self._admit = admit
         self._went_away = went_away
+        self._has_room = has_room
         self._timer: asyncio.TimerHandle | None = None
 
     def make_room(self) -> None:
@@ -49,7 +53,7 @@ class Preemption:
         if not self._turns.in_turn:
             return
         ending = [ticket for ticket in self.under_way if ticket.ending is not None]
-        if len(ending) >= sum(map(_deserves_room, self._turns.in_turn)):
+        if len(ending) >= sum(map(self._deserves_room, self._turns.in_turn)):
             if ending:
                 self._look_again_at(min(ticket.makes_way_at for ticket in ending))
             return
@@ -80,14 +84,15 @@ class Preemption:
             self._went_away(health)
         self._look_again_at(_now())
 
-
-def _deserves_room(host: HostQueues) -> bool:
-    now = _now()
-    return any(
-        queue.health.is_blameless and queue.wait(ticket, now) <= 0
-        for queue in host.queues.values()
-        for ticket in queue.heads()
-    )
+    def _deserves_room(self, host: HostQueues) -> bool:
+        now = _now()
+        return any(
+            queue.health.is_blameless
+            and queue.wait(ticket, now) <= 0
+            and self._has_room(host, ticket)
+            for queue in host.queues.values()
+            for ticket in queue.heads()
+        )
 
 
 def _now() -> float:

@@ -159,6 +159,30 @@ def test_M11_a_silent_destination_keeps_only_its_own_collectors_waiting() -> Non
     virtual(scenario)
 
 
+@pytest.mark.parametrize("connections", [2, 8])
+def test_M11_a_silent_destination_leaves_room_at_its_own_hosts(connections: int) -> None:
+    async def scenario() -> None:
+        world = World(per_host=connections)
+
+        async def collect(work: SessionRequest) -> Failure | None:
+            spec = work.collector.destination
+            if spec and spec.lmtp and spec.lmtp.host == "silent.example":
+                await asyncio.sleep(300)
+                return Failure("DestinationUnavailable", "no answer for 300 s")
+            await asyncio.sleep(0.15)
+            return None
+
+        world.servers._collect = collect  # type: ignore[method-assign]
+        stuck = many(10, "one.example", prefix="stuck", destination="silent")
+        good = many(3, "one.example", prefix="good", destination="well")
+        world.declare(to("silent", "silent.example"), to("well", "well.example"), *stuck, *good)
+        await asyncio.sleep(1200)
+        assert max(gap(world, f"good{number}", 10) for number in range(3)) <= 6
+        await world.end()
+
+    virtual(scenario)
+
+
 def test_a_destination_that_fails_at_once_is_tried_by_one_at_a_time_until_it_takes_mail() -> None:
     async def scenario() -> None:
         world, down, most = World(), True, 0
