@@ -1,4 +1,4 @@
-"""Settings of the process itself: no core dumps, memory returned to the system, open files."""
+"""Settings of the process itself: no core dumps, memory returned to the system."""
 
 from __future__ import annotations
 
@@ -33,10 +33,3 @@ def return_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_ARENA_MAX, _ARENAS)
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files as the system grants. Each connection that waits for mail is one,
-    and most programs start with a limit of 1024 (hazard R1)."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

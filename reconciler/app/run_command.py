@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from reconciler.app.adapters import own_ledger, utc_now
+from reconciler.app.open_files import raise_file_limit
 from reconciler.app.process_setup import return_large_blocks
 from reconciler.app.session_assembly import kept_pause, one_each
 from reconciler.control.decision_recorder import decide_once
@@ -32,6 +33,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     no such directory.
     """
     return_large_blocks()
+    raise_file_limit()
     if not allowed().file:
         log.info(
             "no policy: whoever writes manifests acts as this user",

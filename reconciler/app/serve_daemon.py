@@ -13,7 +13,6 @@ from reconciler.app.adapters import open_push
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.mailbox_owners import MailboxOwners
 from reconciler.app.parked_routing import ParkedRouting
-from reconciler.app.process_setup import raise_file_limit
 from reconciler.app.session_assembly import SessionRunner, limits_of, open_dialogue_store
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
@@ -29,7 +28,6 @@ def serve(settings: Settings, directory: Path, ledger: SqlLedger, allow_empty: b
     """Run the daemon until it is told to stop; return the exit code."""
     parallel_parsing.program_digest()  # as it is now: later it may be another one than runs here
     gc.set_threshold(5_000, 5, 200)  # each search for cycles is short: nothing goes on meanwhile
-    raise_file_limit()
     with LoginSecrets() as tokens:
         return asyncio.run(
             run_daemon(directory, _parts(settings, directory, ledger, allow_empty, tokens))
