@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
+from reconciler.collect import selection
 from reconciler.collect.session_connection import RECONNECTIONS
 from reconciler.model.errors import (
     CollectorError,
@@ -854,3 +855,31 @@ def test_P1_without_uidl_a_message_waits_as_long_as_with_it(
     here.verdict = lambda recipient: Delivered(recipient, "file")
     here.now += timedelta(days=2)
     assert here.session().collected == (asked_in_all != 1 or not isinstance(outcome, Refused))
+
+
+def test_a_message_that_cannot_be_taken_is_given_up_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stage(*_: object) -> MemoryStaged:
+        raise CollectorError("this one cannot be")
+
+    here = world("new-keep")
+    here.server.messages = {"1": STORED[0]}
+    monkeypatch.setattr(MemoryDestination, "stage", stage)
+    told = []
+    for _ in range(6):
+        here.session()
+        here.now += timedelta(days=2)
+        [row] = here.ledger.rows.values()
+        told.append((row.entry.state.value, row.entry.attempts, row.entry.reason))
+    failed = [("failed", number, "this one cannot be") for number in range(1, 5)]
+    assert told[:4] == failed
+    assert told[4:] == [("parked", 4, "given up after 5 attempts: this one cannot be")] * 2
+
+
+def test_a_session_fetches_and_deletes_round_by_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "ROUND_COUNT", 2)
+    here, fate = world("new-delete"), Fate()
+    report = here.session(fate)
+    assert (report.collected, report.deleted) == (5, 5)
+    assert fate.steps.count("before delete") == 3

@@ -456,6 +456,7 @@ def test_fsck_looks_and_removes_as_the_owner(base: Path, home: Path) -> None:
     found = maildirs.survey(place)
     assert found
     assert len(found.temporary) == len(found.untouched) == 1
+    assert [(one.linked, one.stale) for one in found.temporary.values()] == [(True, False)]
     assert found.seen == frozenset()
     maildirs.remove(place, list(found.temporary))
     assert contents(home, "tmp") == Counter()

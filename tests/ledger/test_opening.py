@@ -95,9 +95,9 @@ def test_L9_it_is_safe_over_a_power_cut(ledger: SqlLedger) -> None:
     with ledger.reading() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "journal_size_limit")
         ]
-    assert pragmas == ["wal", 2, 1]
+    assert pragmas == ["wal", 2, 1, 64 << 20]
 
 
 def test_only_a_note_waits_for_no_disk_and_the_next_commit_does(ledger: SqlLedger) -> None:

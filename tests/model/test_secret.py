@@ -50,3 +50,9 @@ def test_an_excerpt_looks_at_no_more_than_it_shows(monkeypatch: pytest.MonkeyPat
 def test_S1_of_a_secret_within_another_one_nothing_is_left() -> None:
     within = [Secret("hunter"), Secret("hunter22")]
     assert redact("no hunter22, no hunter", within) == f"no {REDACTED}, no {REDACTED}"
+
+
+@pytest.mark.parametrize("value", ["two\nlines x", "tab\tand x", "schlüssel\n x"])
+def test_S1_a_secret_as_python_shows_it_is_left_out_to_its_end(value: str) -> None:
+    shown = f"{value!r} and {value.encode()!r}"
+    assert redact(shown, [Secret(value)]) == f"'{REDACTED}' and b'{REDACTED}'"

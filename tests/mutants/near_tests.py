@@ -73,11 +73,12 @@ class NearTests:
 
         Of many tests, those of files that name the module are taken first, and those of each file
         in turn. As far as there is time for more, or at the top of a module: those that enter any
-        of its functions. Where none does (a module of tables, say): any function of its directory.
+        of its functions. At the top of a module of tables, say, any function of its directory.
         """
         own = self._entering[mutation.place] if mutation.function else set()
         near = own | self._entering[mutation.path]
-        near = near or self._entering[mutation.path.rpartition("/")[0]]
+        if not mutation.function or not near:
+            near = near | self._entering[mutation.path.rpartition("/")[0]]
         chosen: list[str] = []
         total = 0.0
         turns: Counter[str] = Counter()

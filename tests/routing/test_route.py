@@ -133,3 +133,10 @@ def test_the_accounts_own_address(declared: dict[str, str], own: str | None) -> 
         {"protocol": "imap", "host": "h", "password": {"env": "X"}, **declared}
     )
     assert own_address(source) == own
+
+
+def test_behind_an_address_that_cannot_be_delivered_to_nothing_is_considered() -> None:
+    head = "Resent-To: раз@почта.рф\nTo: два@почта.рф\n\n".encode()
+    routing = route(head, SEED, None, unasked, lambda address: not address.startswith("раз"))
+    assert [one.header for one in routing.considered] == ["Resent-To"]
+    assert [one.address for one in routing.recipients] == ["info@икс.рф"]

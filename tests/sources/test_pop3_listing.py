@@ -305,3 +305,21 @@ def test_a_message_without_a_uidl_is_left_alone() -> None:
     drop = maildrop([b"1 3", b"2 4"], [b"1 a", b"2 "])
     assert drop.messages == (Listed("a", 3),)
     assert drop.notes
+
+
+def test_of_a_large_maildrop_the_headers_of_each_message_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maildrops, "_FEW", 2)
+    tops: dict[bytes, Reply] = {
+        b"TOP %d 0" % number: multiline(b"Subject: %d" % number, b"") for number in (1, 2, 3)
+    }
+    with Scripted(speak(replies(MESSAGES, (*CAPABILITIES, b"TOP"), tops))) as server:
+        source = source_of(server)
+        listing = listing_of(source)
+        found = [
+            (listed.key, header)
+            for listed, header in source.headers(listing.folder, listing.messages)
+        ]
+        source.finish()
+    assert found == [(f"uid{number}", b"Subject: %d\r\n\r\n" % number) for number in (1, 2, 3)]
