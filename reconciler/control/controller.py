@@ -231,10 +231,11 @@ class Controller:
             histories = await self._threads.run(self._recorder.recall)
             self._take(histories)
             self._recalled = True
-        await self._threads.run(self._recorder.require_ledger)
         observation = await self._threads.run(
             self._directory.observe, everything=everything, only=only
         )
+        # after the look: what an event told would be forgotten otherwise
+        await self._threads.run(self._recorder.require_ledger)
         self._look_again(self._clock.monotonic() + observation.pause, is_told=only is not None)
         self._watch(observation, anew=unforeseen and observation.changed)
         now = self._clock.now()
