@@ -50,8 +50,8 @@ _PROOF = re.compile(rb"[0-9a-f]{32,}|(?<=p=)[^,\s]+")
 """What a response has of a digest or a proof, from which a password can be guessed."""
 _MAIL_SYSTEM = re.compile(rb"220[ -].*[SL]MTP|[45]\d\d[ -]", re.IGNORECASE)
 _GREETINGS = {
-    "imap": re.compile(rb"\s*\*\s*(?:OK|PREAUTH|BYE)\b", re.IGNORECASE),
-    "pop3": re.compile(rb"\s*[-+](?:OK|ERR)", re.IGNORECASE),
+    "imap": re.compile(rb"\s{0,9}\*\s{0,9}(?:OK|PREAUTH|BYE)\b", re.IGNORECASE),
+    "pop3": re.compile(rb"\s{0,9}[-+](?:OK|ERR)", re.IGNORECASE),
     "smtp": _MAIL_SYSTEM,
     "lmtp": _MAIL_SYSTEM,
 }
