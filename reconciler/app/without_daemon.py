@@ -41,7 +41,7 @@ from reconciler.ledger import SqlLedger, open_ledger
 from reconciler.model.consent_request import ConsentMethod, Prompt
 from reconciler.model.errors import ManifestInvalid, ManifestsMissing, NotSupported
 from reconciler.model.fsck_findings import FsckFinding
-from reconciler.model.in_force import NOTHING_IN_FORCE, InForce
+from reconciler.model.manifests_in_force import NOTHING_IN_FORCE, InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.routing_answer import Routing
 from reconciler.model.session_dialogue import SessionDialogue

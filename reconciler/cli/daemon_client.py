@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.cli.collectors import CollectOutcome, DaemonUnreachable, UnknownCollector
 from reconciler.model.errors import CollectorError
-from reconciler.model.in_force import InForce
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.outcomes import Cleared
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings

@@ -11,7 +11,7 @@ from reconciler.control.admission import Admission, NotAdmitted, admitted
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.host_health import target_of
 from reconciler.control.mailbox_access import MailboxAccess, NoAccessGiven, PasswordRefused
-from reconciler.control.owner_tries import OwnerTries
+from reconciler.control.password_tries import PasswordTries
 from reconciler.log import log
 from reconciler.model.consent_request import BrowserConsent
 from reconciler.planning.desired_state import Desired, DesiredCollector
@@ -32,7 +32,7 @@ class AccessRequests:
         self._gives = gives
         self._desired = desired
         self._admission = admission
-        self._tries = OwnerTries(clock)
+        self._tries = PasswordTries(clock)
         self._trying: dict[str, asyncio.Lock] = {}
         """By collector: one password at a time, so that each counts before the next is tried."""
         self._threads = ThreadPool("access", 2)

@@ -17,8 +17,8 @@ from reconciler.control.observation import ManifestDirectory
 from reconciler.control.service_pause import Pause
 from reconciler.manifests.diagnostics import Diagnostic
 from reconciler.model.history import History, LastGood, Retry
-from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.scalar_types import (
     seconds,
 )

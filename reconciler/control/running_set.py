@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from reconciler.collect.cadence import first_delay
 from reconciler.control.admission import Admission
+from reconciler.control.collector_loop import Loop
 from reconciler.control.contained_defects import ContainedDefects
 from reconciler.control.event_loop import Clock
-from reconciler.control.loop import Loop
 from reconciler.control.loop_backoff import SessionRefused
 from reconciler.control.loop_session import LoopServices
 from reconciler.control.loop_state import CollectorVersion, LoopObserver, LoopSnapshot

@@ -34,8 +34,8 @@ from reconciler.model.collector_search import matches
 from reconciler.model.collector_state import CollectorState
 from reconciler.model.errors import CollectorError, LedgerUnavailable
 from reconciler.model.history import KEPT
-from reconciler.model.in_force import InForce
 from reconciler.model.interfaces import Registry
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.selectors import Selector
 from reconciler.model.session_dialogue import SessionDialogue
 from reconciler.model.status import (

@@ -9,8 +9,8 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from reconciler.manifests.effective_manifest import map_paths, resolve_paths
-from reconciler.model.in_force import InForce, ManifestInForce
 from reconciler.model.manifest_secrets import without_secrets
+from reconciler.model.manifests_in_force import InForce, ManifestInForce
 from reconciler.model.spec import ManifestModel, MergedCollector
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import (

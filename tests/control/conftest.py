@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.control import loop
+from reconciler.control import collector_loop
 from reconciler.control.loop_state import IllegalTransition, LoopState, check_transition
 
 
@@ -24,6 +24,6 @@ def transitions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[LoopStat
             illegal.append(str(error))
             raise
 
-    monkeypatch.setattr(loop, "check_transition", check)
+    monkeypatch.setattr(collector_loop, "check_transition", check)
     yield made
     assert not illegal

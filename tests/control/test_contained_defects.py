@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.app.adapters import utc_now as now
 from reconciler.collect.backoff import next_backoff
-from reconciler.control import loop, running_set, status_board
+from reconciler.control import collector_loop, running_set, status_board
 from reconciler.control.event_loop import ThreadPool
 from reconciler.control.session_pool import SessionPool
 from reconciler.control.session_request import SessionRequest
@@ -52,12 +52,12 @@ def failing(
 
 PLACES: dict[str, tuple[Any, str, Callable[..., str]]] = {
     "made": (running_set, "Loop", lambda version, *_: str(version.collector.name)),
-    "started": (loop.Loop, "start", lambda self, *_: str(self.name)),
-    "its place": (loop, "target_of", lambda collector: str(collector.name)),
+    "started": (collector_loop.Loop, "start", lambda self, *_: str(self.name)),
+    "its place": (collector_loop, "target_of", lambda collector: str(collector.name)),
     "its delay": (running_set, "first_delay", lambda name, *_: str(name)),
-    "replaced": (loop.Loop, "replace", lambda self, *_: str(self.name)),
-    "updated": (loop.Loop, "update", lambda self, *_: str(self.name)),
-    "stopped": (loop.Loop, "stop", lambda self, *_: str(self.name)),
+    "replaced": (collector_loop.Loop, "replace", lambda self, *_: str(self.name)),
+    "updated": (collector_loop.Loop, "update", lambda self, *_: str(self.name)),
+    "stopped": (collector_loop.Loop, "stop", lambda self, *_: str(self.name)),
     "drawn": (status_board, "show_collector", lambda facts, *_: str(facts.desired.name)),
     "retired": (MemoryRegistry, "retire", lambda _, name, *__: str(name)),
 }
@@ -161,7 +161,7 @@ def test_a_defect_between_two_sessions_ends_neither_the_loop_nor_the_others(
         with capture_logs():
             world.declare(*many(3))
             await asyncio.sleep(7)
-            failing(monkeypatch, loop.Loop, step, lambda self, *_: str(self.name), bad)
+            failing(monkeypatch, collector_loop.Loop, step, lambda self, *_: str(self.name), bad)
             await asyncio.sleep(20)
             assert len(world.starts("c0")) >= 4
             bad.clear()
@@ -183,14 +183,14 @@ def test_a_waiting_collector_that_cannot_be_told_keeps_none_of_the_others_waitin
         await asyncio.sleep(7)
         world.servers.way = lambda _: "nothing listens"
         await asyncio.sleep(60)
-        original, bad = loop.Loop.retry, {"c2"}
-        failing(monkeypatch, loop.Loop, "_schedule", lambda self, *_: str(self.name), bad)
+        original, bad = collector_loop.Loop.retry, {"c2"}
+        failing(monkeypatch, collector_loop.Loop, "_schedule", lambda self, *_: str(self.name), bad)
         world.servers.way = lambda _: None
         since = world.clock.monotonic()
         with capture_logs():
             await asyncio.sleep(40)
         assert set(world.back(since)) >= {"c0", "c1", "c3", "c4", "c5"}
-        assert original is loop.Loop.retry
+        assert original is collector_loop.Loop.retry
         bad.clear()
         await world.end()
 

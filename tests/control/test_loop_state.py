@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 
-from reconciler.control import loop
+from reconciler.control import collector_loop
 from reconciler.control.loop_state import (
     TRANSITIONS,
     IllegalTransition,
@@ -178,7 +178,7 @@ def test_an_illegal_one_is_logged_and_counted_and_the_loop_goes_on(
         if after is RUNNING:
             raise IllegalTransition("hunter2")
 
-    monkeypatch.setattr(loop, "check_transition", refuse)
+    monkeypatch.setattr(collector_loop, "check_transition", refuse)
 
     async def scenario() -> None:
         world = World()

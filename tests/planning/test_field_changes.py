@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.in_force import InForce
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.secret import REDACTED
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.field_changes import FieldChange, changes

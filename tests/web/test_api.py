@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from reconciler.cli.daemon_client import _declined
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.offline_views import propose
-from reconciler.model.in_force import InForce
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.outcomes import Failure
 from reconciler.model.settings import Listen, Settings
 from tests.control.manifests import save, text

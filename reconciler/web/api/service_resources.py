@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
-from reconciler.model.in_force import InForce
+from reconciler.model.manifests_in_force import InForce
 from reconciler.model.scalar_types import (
     NAME,
 )

@@ -12,14 +12,14 @@ from reconciler.control.admission import Admission, admitted
 from reconciler.control.host_health import target_of
 from reconciler.control.host_limits import HostLimits
 from reconciler.control.mailbox_access import MailboxAccess, NoAccessGiven, PasswordRefused
-from reconciler.control.owner_tries import FREE, OwnerTries
+from reconciler.control.password_tries import FREE, PasswordTries
 from reconciler.planning.desired_state import DesiredCollector, desire
 from tests.planning.build import collector, observed
 
 
 def test_refused_passwords_have_to_wait_longer_and_longer() -> None:
     now = [0.0]
-    tries = OwnerTries(lambda: now[0])
+    tries = PasswordTries(lambda: now[0])
     for _ in range(FREE):
         tries.require("sales")
         tries.failed("sales")
@@ -37,7 +37,7 @@ def test_refused_passwords_have_to_wait_longer_and_longer() -> None:
 
 def test_refusals_are_forgotten_after_a_day() -> None:
     now = [0.0]
-    tries = OwnerTries(lambda: now[0])
+    tries = PasswordTries(lambda: now[0])
     for _ in range(30):
         tries.failed("sales")
     with pytest.raises(NoAccessGiven, match="3600 s"):

@@ -24,7 +24,7 @@ class _RefusedTries(Struct):
     until: float = 0.0
 
 
-class OwnerTries:
+class PasswordTries:
     """Counts the passwords that servers refused, by collector. `clock` gives seconds that only
     grow."""
 
