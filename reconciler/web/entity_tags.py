@@ -12,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from reconciler.web.problem_details import problem
 
-_MEMBER = re.compile(r'[\s,]*(?:(W/)?"([^"]*)"|([^\s,"]+))')
+_SEPARATORS = re.compile(r"[\s,]*")
+_MEMBER = re.compile(r'(W/)?"([^"]*)"|([^\s,"]+)')
 """One of a list of entity tags. One without quotation marks is taken for a strong one."""
 _OF_304 = ("etag", "cache-control", "content-location", "expires", "vary")
 """The headers of a 304 (section 15.4.5)."""
@@ -45,10 +46,15 @@ def tags_in(headers: Headers, name: str) -> EntityTags | None:
     strong: set[str] = set()
     weak: set[str] = set()
     at = 0
-    while found := _MEMBER.match(text, at):
+    while found := _MEMBER.match(text, _after_separators(text, at)):
         (weak if found[1] else strong).add(found[2] if found[3] is None else found[3])
         at = found.end()
     return EntityTags(strong=frozenset(strong), weak=frozenset(weak))
+
+
+def _after_separators(text: str, at: int) -> int:
+    found = _SEPARATORS.match(text, at)
+    return found.end() if found else at
 
 
 def tag_of(content: bytes) -> str:
