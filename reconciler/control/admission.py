@@ -9,6 +9,8 @@ also serves hosts that nobody has tried yet, one session each. Hosts that are aw
 most. One destination takes at most three quarters, of all sessions and of each host's, and one
 session at a time while it takes no mail. Where there is one host only, nothing is kept. When
 somebody waits all the same whose host is blameless, sessions make room (`control.preemption`).
+
+One file: every limit is checked for each ticket, at each change of another one.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ class Controller:
         )
         # after the look: what an event told would be forgotten otherwise
         await self._threads.run(self._recorder.require_ledger)
-        self._look_again(self._clock.monotonic() + observation.pause, is_told=only is not None)
+        self._look_again(self._clock.monotonic() + observation.pause, after_event=only is not None)
         self._watch(observation, anew=unforeseen and observation.changed)
         now = self._clock.now()
         is_any_over, self._is_any_over = self._is_any_over, False
@@ -267,10 +267,10 @@ class Controller:
             )
         await self._threads.run(self._recorder.expire, now)
 
-    def _look_again(self, at: float, *, is_told: bool) -> None:
+    def _look_again(self, at: float, *, after_event: bool) -> None:
         """Look once more at this time at what is gone: in any case where no event told of it."""
-        self._settle_at = at if is_told else float("inf")
-        if not is_told:
+        self._settle_at = at if after_event else float("inf")
+        if not after_event:
             self._relist_at = min(self._relist_at, at)
 
     def _watch(self, observation: Observation, *, anew: bool) -> None:
