@@ -117,7 +117,7 @@ def test_the_processes_end_with_one_that_is_killed(tmp_path: Path) -> None:
         "from tests.manifests.test_parallel_parsing import waiting\n"
         "parallel_parsing.MANY, parallel_parsing._AT_ONCE, os.sched_getaffinity = 8, 2, lambda _: "
         "{0, 1}\n"
-        f"parallel_parsing.spread(waiting, list(range(20)), {str(tmp_path)!r})\n"
+        f"parallel_parsing.map_parallel(waiting, list(range(20)), {str(tmp_path)!r})\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],

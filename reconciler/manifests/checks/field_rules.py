@@ -43,7 +43,7 @@ UNENCRYPTED = (
 )
 POP3_FOLDERS = "POP3 has no folders: remove them, or use `protocol: imap`"
 POP3_PUSH = "POP3 cannot push: remove it, or use `protocol: imap`"
-FINGERPRINT_AND_CA = "the fingerprint replaces the check that `caFile` is for: keep one of the two"
+FINGERPRINT_AND_CA = "the fingerprint replaces the check that `caFile` is for: `caFile` is not used"
 IN_MANIFEST = "a secret stands in the manifest itself: move it out, to file, env or command"
 
 
@@ -102,7 +102,13 @@ def _tls(fields: Fields) -> Iterator[Finding]:
         if host and not domains.is_loopback(host):
             yield Finding((*_SOURCE, "tls"), "tls-none", UNENCRYPTED, Severity.WARNING)
     elif len(checks) > 1:
-        yield Finding((*_SOURCE, "fingerprint"), "fingerprint-and-ca", FINGERPRINT_AND_CA, key=True)
+        yield Finding(
+            (*_SOURCE, "fingerprint"),
+            "fingerprint-and-ca",
+            FINGERPRINT_AND_CA,
+            Severity.WARNING,
+            key=True,
+        )
 
 
 def _smtp(fields: Fields) -> Iterator[Finding]:
@@ -120,7 +126,13 @@ def _smtp(fields: Fields) -> Iterator[Finding]:
                 key=True,
             )
     elif len(checks) > 1:
-        yield Finding((*_SMTP, "fingerprint"), "fingerprint-and-ca", FINGERPRINT_AND_CA, key=True)
+        yield Finding(
+            (*_SMTP, "fingerprint"),
+            "fingerprint-and-ca",
+            FINGERPRINT_AND_CA,
+            Severity.WARNING,
+            key=True,
+        )
 
 
 def _oauth2(fields: Fields, *, partial: bool) -> Iterator[Finding]:

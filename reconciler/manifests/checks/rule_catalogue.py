@@ -120,6 +120,7 @@ RULES: dict[str, str] = {
 WARNINGS = frozenset(
     {
         "tls-none",
+        "fingerprint-and-ca",
         "duplicate-item",
         "not-supported-yet",
         "unreachable-default",
