@@ -14,7 +14,6 @@ from reconciler.cli import jsonpath
 from reconciler.cli.collector_summary import destination_away_text, host_away_text, session_summary
 from reconciler.cli.output_forms import json_data, serialize, table_lines
 from reconciler.cli.readable_text import time_until
-from reconciler.model.collector_state import PAUSED
 from reconciler.model.harmless_text import escape
 
 if TYPE_CHECKING:
@@ -234,6 +233,8 @@ def table(
 def advice_lines(shown: Iterable[ShownCollector]) -> list[str]:
     """Return who paused the service, which hosts refuse logins, and what can be done about
     failures: each once, with the collectors that it concerns."""
+    from reconciler.model.collector_state import PAUSED  # noqa: PLC0415  # not needed for --help
+
     names: dict[str, list[str]] = {}
     shown = list(shown)
     paused = dict.fromkeys(
