@@ -600,6 +600,10 @@ def test_an_editor_that_fails_is_told(
         (
             ['sed -i s/quoted/edited/ "$1"; echo other >> collectors.d/both.yaml'],
             "edited",
+        ),  # changed meanwhile, and invalid
+        (
+            ['sed -i s/quoted/edited/ "$1"; sed -i s/quoted/other/ collectors.d/both.yaml'],
+            "edited",
         ),  # changed meanwhile
         (['sed -i s/title:/titel:/ "$1"', "true"], "titel"),  # given up
         (['sed -i s/title:/titel:/ "$1"', "exit 3"], "titel"),  # the second editor fails
@@ -628,6 +632,29 @@ def test_what_somebody_typed_is_never_lost(
     assert kept in file.read_text("utf-8", errors="surrogateescape")
     assert "#!" not in file.read_text("utf-8", errors="surrogateescape")
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("commands", [["true"], ['sed -i s/title:/titel:/ "$1"', "false"]])
+def test_what_somebody_else_changed_meanwhile_is_not_undone(
+    commands: list[str], run: Run, both: Path, editor: Editor
+) -> None:
+    fixed = r'sed -i s/titel:/title:/\;s/quoted/edited/ "$1"'
+    first = commands[0] + "; sed -i s/quoted/other/ collectors.d/both.yaml"
+    editor.does(*([first, fixed] if len(commands) > 1 else [f"{fixed}; {first}"]))
+    result = run("edit", "b")
+    assert result.exit_code == 1
+    assert "was changed while the editor was open" in result.stderr
+    assert both.read_text(encoding="utf-8") == TWO.replace("quoted", "other")
+
+
+def test_what_somebody_else_changed_meanwhile_in_another_document_stays(
+    run: Run, both: Path, editor: Editor
+) -> None:
+    editor.does("sed -i 's/# on/# still/' collectors.d/both.yaml; sed -i s/quoted/edited/ \"$1\"")
+    assert run("edit", "b").exit_code == 0
+    assert both.read_text(encoding="utf-8") == TWO.replace("# on", "# still").replace(
+        "quoted", "edited"
+    )
 
 
 def test_nothing_is_kept_of_what_was_written_or_not_changed(

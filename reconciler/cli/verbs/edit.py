@@ -193,7 +193,17 @@ def _unwritten_text_kept(name: str) -> Iterator[_Draft]:
 def _edit_until_valid(
     editor: ManifestEditor, name: str, before: str, draft: _Draft, message: str, *, git_commit: bool
 ) -> int:
-    from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415  # not needed for --help
+    # not needed for --help
+    from reconciler.manifests.editing.atomic_files import ChangedMeanwhile  # noqa: PLC0415
+    from reconciler.manifests.editing.manifest_editor import EditRefused  # noqa: PLC0415
+
+    def replaced(own: str) -> str:
+        if own != before:
+            raise ChangedMeanwhile(
+                f"the manifest of {name} was changed while the editor was open, so nothing was "
+                "written: edit it again"
+            )
+        return after
 
     content, shown = before, before
     while True:
@@ -204,8 +214,7 @@ def _edit_until_valid(
             print_error(f"{name} was not changed")
             return 0 if after == before else 1
         try:
-            # mypy sees no default
-            written = editor.change(name, lambda _, after=after: after)  # type: ignore[misc]
+            written = editor.change(name, replaced)
         except EditRefused as refused:
             content, shown = after, _with_diagnostics(after, refused)
             continue
