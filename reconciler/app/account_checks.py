@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import ExitStack
+from datetime import datetime
 
 from reconciler.app.adapters import open_destination, open_source, utc_now
 from reconciler.app.login_secrets import LoginSecrets
@@ -59,7 +61,22 @@ class AccountChecks:
         self, collector: DesiredCollector, control: SessionControl, secrets: list[Secret]
     ) -> CheckReport:
         """Run the check once; append what was logged in with to `secrets`."""
-        started, transcript = utc_now(), Transcript()
+        with ExitStack() as shown:
+            started, transcript = utc_now(), Transcript()
+            if self._dialogues is not None:
+                running = self._dialogues.running
+                shown.callback(running.begin(collector.name, "check", started, transcript.lines))
+            return self._run(collector, control, secrets, started, transcript)
+
+    def _run(
+        self,
+        collector: DesiredCollector,
+        control: SessionControl,
+        secrets: list[Secret],
+        started: datetime,
+        transcript: Transcript,
+    ) -> CheckReport:
+        """Run the check, and keep its dialogue."""
         destination = open_destination(collector, self._settings, self._ledger, transcript)
         spec = collector.effective.source
 

@@ -25,6 +25,7 @@ from reconciler.secrets import read_secret
 from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.confined_files import require_within
 from reconciler.wire.connection_limits import Limits
+from reconciler.wire.push_transcripts import PushTranscript
 from reconciler.wire.transcript import Transcript
 
 _ACCOUNTS = AccountMemories()
@@ -67,15 +68,30 @@ def limits_for(spec: SourceSpec) -> Limits:
     return Limits.with_silence(seconds(spec.timeout))
 
 
-def open_push(collector: DesiredCollector, tokens: LoginSecrets, settings: Settings) -> Push:
+def open_push(
+    collector: DesiredCollector,
+    tokens: LoginSecrets,
+    settings: Settings,
+    transcript: PushTranscript | None = None,
+    closed: Callable[[], None] = lambda: None,
+) -> Push:
+    """Open a push connection, not yet begun. `transcript` keeps what is said; `closed` is called
+    when the connection is closed."""
     from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
     from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
 
     spec = collector.effective.source
     secret = tokens.secret_of(spec, collector=collector.name)
-    return idle.open_push(
-        spec, secret, limits_for(spec), _ACCOUNTS, ClientIdentity(settings.support_address)
+    push = idle.open_push(
+        spec,
+        secret,
+        limits_for(spec),
+        _ACCOUNTS,
+        ClientIdentity(settings.support_address),
+        transcript,
     )
+    push.closed = closed
+    return push
 
 
 class CollectorMounts:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from reconciler.app.account_checks import AccountChecks
-from reconciler.app.adapters import open_push
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
 from reconciler.app.mailbox_owners import MailboxOwners
 from reconciler.app.parked_routing import ParkedRouting
+from reconciler.app.push_assembly import PushConnections
 from reconciler.app.session_assembly import SessionRunner, limits_of, open_dialogue_store
 from reconciler.collect import backoff
 from reconciler.control.control_service import ControlService
@@ -52,7 +52,7 @@ def _parts(
         web,
         settings.max_sessions,
         limits_of(settings),
-        lambda collector: open_push(collector, tokens, settings),
+        PushConnections(settings, tokens, dialogues.running).open,
         settings.allow_inline_secrets,
         allow_empty,
         secret_stamp,

@@ -82,8 +82,12 @@ class SessionRunner:
     ) -> SessionReport:
         """Run one attempt, and keep its dialogue; append what was logged in with to `secrets`."""
         started, transcript = utc_now(), Transcript()
-        report = self._tried(collector, control, secrets, transcript)
-        self._dialogues.add(collector.name, dialogue_of(transcript, report, started))
+        end = self._dialogues.running.begin(collector.name, "session", started, transcript.lines)
+        try:
+            report = self._tried(collector, control, secrets, transcript)
+            self._dialogues.add(collector.name, dialogue_of(transcript, report, started))
+        finally:
+            end()
         return report
 
     def _tried(

@@ -1,4 +1,4 @@
-"""Keeps the dialogues of the last sessions and checks.
+"""Keeps the dialogues of the last sessions and checks, and shows those that run.
 
 They are in memory, packed, within a bound for all collectors together. Those that failed outlast
 the others, and a restart: they are in files as well (`control.dialogue_files`).
@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Struct
 
 from reconciler.control.dialogue_files import DialogueFiles
+from reconciler.control.running_dialogues import RunningDialogues
 from reconciler.model.session_dialogue import SessionDialogue
 
-BOUND = 16 << 20
-"""Octets of all dialogues."""
+BOUND = 12 << 20
+"""Octets of all dialogues that are over."""
 EACH = 2
 """Dialogues of a collector that are kept of those that failed, and of the others."""
 _OVERHEAD = 300
@@ -44,6 +45,7 @@ class DialogueStore:
         self._files = files
         self._ends = ends
         self._bound = bound
+        self.running = RunningDialogues()
         self._lock = threading.Lock()
         self._number = 0
         self._kept: dict[int, _KeptDialogue] = {}
@@ -63,7 +65,8 @@ class DialogueStore:
             self._add(_KeptDialogue(collector, dialogue.failed, packed))
 
     def dialogues(self, collector: str) -> Sequence[SessionDialogue]:
-        """Return what is kept of a collector, the newest first. Blocking."""
+        """Return what runs and what is kept of a collector, the newest first. Blocking."""
+        running = self.running.dialogues(collector)  # at first: what ends meanwhile is kept by then
         with self._lock:
             packed = [self._kept[number].packed for number in self._of.get(collector, ())]
         found = [
@@ -72,6 +75,8 @@ class DialogueStore:
         if self._files is not None:
             began = {one.started_at for one in found}
             found += [one for one in self._files.read(collector) if one.started_at not in began]
+        over = {one.started_at for one in found}
+        found += [one for one in running if one.started_at not in over]
         return sorted(found, key=lambda one: one.started_at, reverse=True)
 
     def forget_old(self) -> None:

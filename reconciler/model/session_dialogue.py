@@ -29,13 +29,18 @@ class DialogueLine(Struct, frozen=True):
     count: int = 0
 
 
+RUNNING = "running"
+"""The outcome of what is not over yet."""
+
+
 class SessionDialogue(Struct, frozen=True):
-    """The dialogue of one session or check. `what` is `session` or `check`. `reason` and `message`
-    are those of its error, empty without one."""
+    """The dialogue of one session, check or push connection, which `what` says: `session`, `check`
+    or `push`. `reason` and `message` are those of its error, empty without one. `finished_at` is
+    None while it runs."""
 
     what: str
     started_at: datetime
-    finished_at: datetime
+    finished_at: datetime | None
     outcome: str
     reason: str
     message: str

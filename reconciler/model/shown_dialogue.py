@@ -22,11 +22,12 @@ class ShownDialogueLine(Shown):
 
 
 class ShownDialogue(Shown):
-    """What was said in a session or a check, without secrets and without messages."""
+    """What was said in a session or a check, without secrets and without messages. `finished_at` is
+    None while it runs."""
 
     what: str
     started_at: Time
-    finished_at: Time
+    finished_at: Time | None
     outcome: str
     reason: str = ""
     message: str = ""
@@ -69,8 +70,10 @@ def dialogue_text(dialogues: Iterable[SessionDialogue | ShownDialogue]) -> str:
 
 
 def _line_text(dialogue: SessionDialogue | ShownDialogue) -> Iterator[str]:
-    took = (dialogue.finished_at - dialogue.started_at).total_seconds()
-    yield f"{dialogue.what} {timestamp(dialogue.started_at)}, {took:.1f} s: {dialogue.outcome}"
+    took = ""
+    if dialogue.finished_at:
+        took = f", {(dialogue.finished_at - dialogue.started_at).total_seconds():.1f} s"
+    yield f"{dialogue.what} {timestamp(dialogue.started_at)}{took}: {dialogue.outcome}"
     if dialogue.reason:
         yield f"  {dialogue.reason}: {dialogue.message}"
     yield from map(_line, dialogue.lines)

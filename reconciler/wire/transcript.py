@@ -1,10 +1,10 @@
 """What was said in one session, over one connection or several, without its secrets.
 
 The data of a login are left out before the line is kept: the arguments of its command, and every
-line until the server's answer. What a server quotes of a secret is found when the session is over
-(`Transcript.lines`). Of messages and other bulk data only the number of octets is kept. The first
-and the last lines are kept, and counted what came between. Until a server answers in its protocol,
-its lines are only counted: it may be another service (hazard W4).
+line until the server's answer. What a server quotes of a secret is found when the lines are shown
+(`Transcript.lines`), also while the session runs. Of messages and other bulk data only the number
+of octets is kept. The first and the last lines are kept, and counted what came between. Until a
+server answers in its protocol, its lines are only counted: it may be another service (hazard W4).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import TypeVar
 
 from reconciler.model.harmless_text import escape
 from reconciler.model.secret import REDACTED, Secret
@@ -32,7 +34,7 @@ LISTED = 5
 """Lines of a listing that are kept; the others count as bulk data."""
 _SIZE = re.compile(rb"\* \d{1,10} FETCH \([^\[{]{0,60}RFC822\.SIZE", re.IGNORECASE)
 """A line of an IMAP listing."""
-_KEPT = 800
+KEPT = 800
 """Octets of a line that are kept until the session is over."""
 _RESPONSES = 16
 """Answers to challenges, and proofs in them, that are found where a server quotes them."""
@@ -59,11 +61,16 @@ _GREETINGS = {
 _GREETED = re.compile(rb"250[ -]")
 """The reply of a mail system to EHLO, HELO or LHLO."""
 _REDACTED = REDACTED.encode()
-_Line = tuple[float, str, Direction, bytes]
+_T = TypeVar("_T")
+_Line = tuple[int, float, str, Direction, bytes]
+"""Its number, seconds since the beginning, connection, direction and text."""
 
 
 class Transcript:
-    """The lines of one session, in the order in which they were said."""
+    """The lines of one session, in the order in which they were said.
+
+    One thread adds lines; any other may read them meanwhile.
+    """
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -84,7 +91,7 @@ class Transcript:
     def add(self, name: str, direction: Direction, text: bytes) -> None:
         """Keep a line of the connection `name`."""
         self._count += 1
-        line = (time.monotonic() - self._began, name, direction, text[:_KEPT])
+        line = (self._count, time.monotonic() - self._began, name, direction, text[:KEPT])
         if len(self._first) < LINES:
             self._first.append(line)
         else:
@@ -100,16 +107,20 @@ class Transcript:
             self._responses += [response, *_PROOF.findall(plain)]
 
     def lines(self) -> Iterator[DialogueLine]:
-        """Yield the lines that were kept, without secrets, and harmless to show."""
-        parts = SecretParts(self._secrets, self._responses)
-        first = [_shown(line, parts) for line in self._first]
-        last = [_shown(line, parts) for line in self._last]
-        if self._count == len(first) + len(last):
+        """Yield the lines that were kept so far, without secrets, and harmless to show."""
+        # In this order. Where there are last lines, the first ones are complete. A secret is known
+        # before a line can have it.
+        kept_last, kept_first = _copied(self._last), self._first.copy()
+        parts = SecretParts(self._secrets.copy(), _copied(self._responses))
+        count = next((number for number, *_ in (kept_last or kept_first)[-1:]), 0)
+        first = [_shown(line, parts) for line in kept_first]
+        last = [_shown(line, parts) for line in kept_last]
+        if count == len(first) + len(last):
             first, last = [*first, *last], []
         begin = _fitting(first)
         end = _fitting((last or first[len(begin) :])[::-1])[::-1]
         yield from begin
-        if left_out := self._count - len(begin) - len(end):
+        if left_out := count - len(begin) - len(end):
             yield DialogueLine(end[0].at, "", Direction.OMITTED, "", left_out)
         yield from end
 
@@ -213,12 +224,18 @@ class ConnectionTranscript:
         return line
 
 
+def _copied(lines: deque[_T]) -> list[_T]:
+    while True:
+        with suppress(RuntimeError):  # one was added meanwhile
+            return list(lines)
+
+
 def _bytes(octets: int) -> bytes:
     return b"1 byte" if octets == 1 else f"{octets:,} bytes".encode()
 
 
 def _shown(line: _Line, parts: SecretParts) -> DialogueLine:
-    at, name, direction, text = line
+    _, at, name, direction, text = line
     shown = escape(decoded(parts.hide(text)))
     if len(shown) > LENGTH:
         shown = shown[:LENGTH] + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +21,22 @@ from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.idle import ImapPush, open_push
 from reconciler.wire.connection_limits import Limits
+from reconciler.wire.push_transcripts import PushTranscript, PushTranscripts
 from tests.servers import mail
 from tests.servers.dovecot import Dovecot
 from tests.servers.scripted import Client, Scripted
 from tests.sources.imap_server import PASSWORD, Reply, imap
+from tests.sources.said import said
 
 CAPABLE: dict[str, Reply] = {"CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\nTAG OK done\r\n"}
 
 
 def push_at(
-    port: int, host: str = "127.0.0.1", password: str = PASSWORD, **declared: Any
+    port: int,
+    host: str = "127.0.0.1",
+    password: str = PASSWORD,
+    transcript: PushTranscript | None = None,
+    **declared: Any,
 ) -> ImapPush:
     spec = {
         "protocol": "imap",
@@ -39,7 +46,12 @@ def push_at(
         "username": "user",
         "password": {"env": "UNUSED"},
     }
-    return open_push(SourceSpec.model_validate(spec | declared), Secret(password), Limits())
+    return open_push(
+        SourceSpec.model_validate(spec | declared),
+        Secret(password),
+        Limits(),
+        transcript=transcript,
+    )
 
 
 def waits(push: ImapPush) -> bool:
@@ -295,3 +307,25 @@ def test_dovecot_tells_of_new_mail_and_of_nothing_else(
     while not waits(push):
         continue
     push.close()
+
+
+def test_S1_of_words_during_idle_only_their_length_is_kept_however_they_are_read() -> None:
+    go_on = threading.Event()
+
+    def reply(client: Client, _: bytes) -> None:
+        client.send(b"+ idling\r\n* OK you are " + PASSWORD[:4].encode())
+        assert go_on.wait(120)
+        client.send(PASSWORD[4:].encode() + b"\r\n* 4 EXISTS\r\n" + PASSWORD.encode())
+        client.wait()
+
+    with Scripted(imap(CAPABLE | {"IDLE": reply})) as server:
+        transcript = PushTranscripts().begin()
+        push = push_at(server.port, transcript=transcript)
+        push.begin()
+        go_on.set()
+        while not waits(push):
+            pass
+        lines = said(transcript)
+        push.close()
+    assert lines[-4:] == ["> IDLE IDLE", "< + idling", "< * OK [17 bytes]", "< * 4 EXISTS"]
+    assert "> C1 LOGIN [redacted]" in lines

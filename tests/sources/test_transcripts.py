@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -305,3 +306,23 @@ def test_a_listing_is_kept_by_its_first_lines_however_it_comes() -> None:
     listed = [line for line in lines if "RFC822.SIZE 10" in line]
     assert 5 <= len(listed) <= 15, lines
     assert any(line.startswith("< [") and line.endswith(" bytes]") for line in lines), lines
+
+
+def test_lines_are_read_in_another_thread_while_some_are_added() -> None:
+    transcript = Transcript()
+    connection = transcript.connection("imap")
+    connection.received(b"* OK ready")
+    over = threading.Event()
+
+    def add() -> None:
+        for number in range(20_000):
+            connection.received(b"* %d EXISTS" % number)
+        over.set()
+
+    writer = threading.Thread(target=add)
+    writer.start()
+    while not over.is_set():
+        lines = list(transcript.lines())
+        newest = int(lines[-1].text.split()[1]) if len(lines) > 1 else -1
+        assert sum(line.count or 1 for line in lines) == newest + 2
+    writer.join()

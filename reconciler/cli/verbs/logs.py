@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--protocol",
     is_flag=True,
-    help="Tell what was said on the wire in the last sessions and checks. Passwords, tokens and "
-    "whole logins are left out, and so are messages.",
+    help="Tell what was said on the wire in the last sessions and checks, and so far in those that "
+    "run. Passwords, tokens and whole logins are left out, and so are messages.",
 )
 @output
 @common_options(uses=READING)

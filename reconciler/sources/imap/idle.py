@@ -2,15 +2,16 @@
 
 It reports mail in the first declared folder, or in all of them where the server offers NOTIFY (RFC
 5465). The login blocks, as in a session. After it nothing blocks, and only a socket, a count and
-half a line are kept, so thousands of connections wait in one thread. Errors after the login quote
-no text of the server, as the secrets to be removed from it are not kept.
+half a line are kept besides a bounded transcript, so thousands of connections wait in one thread.
+Errors and the transcript quote no text that the server says after the login, as the secrets to be
+removed from it are not kept.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnsuitable
@@ -27,12 +28,18 @@ from reconciler.wire.account_memory import AccountMemories
 from reconciler.wire.connection import Connection
 from reconciler.wire.connection_limits import Limits
 from reconciler.wire.endpoint import Endpoint
+from reconciler.wire.push_transcripts import PushTranscript, PushTranscripts
 from reconciler.wire.sasl import Credentials
 
 _COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)", re.IGNORECASE)
 _STATUS = re.compile(rb"\* STATUS (.+) \(([^()]*)\)", re.IGNORECASE | re.DOTALL)
 _NEXT = re.compile(rb"\bUIDNEXT (\d{1,10})\b", re.IGNORECASE)
 _LITERAL = re.compile(rb"\* STATUS \{\d{1,4}\}", re.IGNORECASE)
+_SHOWN = re.compile(
+    rb"\* \d{1,10} (?:EXISTS|EXPUNGE|RECENT|FETCH)\b|\* (?:OK|NO|BAD|BYE|STATUS)\b|\+|IDLE OK\b",
+    re.IGNORECASE,
+)
+"""The beginning of a line: what the transcript shows of it."""
 _TAG = b"IDLE"
 _PIECE = 4 << 10
 _AT_ONCE = 2
@@ -72,8 +79,11 @@ class ImapPush:
         "_next",
         "_octets",
         "_opening",
+        "_said",
         "_socket",
         "_step",
+        "_transcript",
+        "closed",
     )
 
     def __init__(
@@ -83,13 +93,18 @@ class ImapPush:
         limits: Limits,
         memories: AccountMemories,
         identity: ClientIdentity,
+        transcript: PushTranscript,
     ) -> None:
+        self.closed: Callable[[], None] = lambda: None
+        """Called when the connection is closed."""
         endpoint = Endpoint.of(spec)
         self._endpoint = str(endpoint)
         self._memory = memories.of("imap", spec.username, endpoint)
         self._identity = identity
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
-        self._connection: Connection | None = Connection(endpoint, limits)
+        self._transcript = transcript
+        self._said = transcript.connection("imap")
+        self._connection: Connection | None = Connection(endpoint, limits, transcript=self._said)
         self._half = self._literal = b""
         self._count = self._octets = 0
         self._next: dict[bytes, int] = {}
@@ -103,6 +118,7 @@ class ImapPush:
         assert self._connection is not None  # noqa: S101
         (spec, secret), connection, self._opening = self._opening, self._connection, None
         credentials = Credentials(spec.username, secret, token=spec.oauth2 is not None)
+        self._transcript.hide(*credentials.forms())
         failures = ImapRefusals(connection.endpoint, credentials.forms())
         client = log_in(connection, failures, credentials, self._memory, self._identity)
         with failures.translated("asking to be told of new mail"):
@@ -124,7 +140,10 @@ class ImapPush:
             self._take_line(connection.read_line()[:-2])
         self._socket = connection.socket
         self._socket.setblocking(False)
-        self._take(connection.take(connection.buffered()))
+        self._transcript.forget_secrets()
+        buffered = connection.take(connection.buffered())
+        self._said.octets = 0  # they are lines, not bulk data
+        self._take(buffered)
         self._connection = None
 
     def abort(self) -> None:
@@ -179,8 +198,10 @@ class ImapPush:
             self._connection.abort()
         elif self._opening is None:
             self._socket.close()
+        self.closed()
 
     def _send(self, line: bytes) -> None:
+        self._said.sent(line)
         try:
             # A few octets; where they do not fit, the server does not read any more.
             self._socket.sendall(line)
@@ -198,6 +219,7 @@ class ImapPush:
                 f"{self._endpoint}: the server talks without end while it should wait for mail"
             )
         for line in lines:
+            self._said.received(_without_words(line))
             self._take_line(line.removesuffix(b"\r"))
 
     def _take_line(self, line: bytes) -> None:
@@ -252,6 +274,14 @@ class ImapPush:
         self._next[name] = following
 
 
+def _without_words(line: bytes) -> bytes:
+    """Return what is understood of a line, and how many octets it has besides."""
+    shown = _SHOWN.match(line)
+    begin = shown[0] if shown else b""
+    rest = len(line.rstrip(b"\r")) - len(begin)
+    return begin + b" [%d bytes]" % rest if rest else begin
+
+
 def _folders(client: ImapClient, spec: SourceSpec, failures: ImapRefusals) -> list[ServerFolder]:
     """Return the folders to watch, the one to open first; run LIST only where needed."""
     declared = (
@@ -289,8 +319,14 @@ def open_push(
     limits: Limits,
     memories: AccountMemories | None = None,
     identity: ClientIdentity | None = None,
+    transcript: PushTranscript | None = None,
 ) -> ImapPush:
     """Return a push connection that is not connected yet; the paths in `spec` are absolute."""
     return ImapPush(
-        spec, secret, limits, memories or AccountMemories(), identity or ClientIdentity()
+        spec,
+        secret,
+        limits,
+        memories or AccountMemories(),
+        identity or ClientIdentity(),
+        transcript or PushTranscripts().begin(),
     )

@@ -16,7 +16,11 @@ from reconciler.web.page.page_translation import Language
 from reconciler.web.page.reason_words import gettext_noop, reason_words
 from reconciler.web.page.session_chart import seconds_words
 
-_WHAT = {"session": gettext_noop("Session"), "check": gettext_noop("Check of the account")}
+_WHAT = {
+    "session": gettext_noop("Session"),
+    "check": gettext_noop("Check of the account"),
+    "push": gettext_noop("Push connection"),
+}
 _SAYS = {
     Direction.SENT: gettext_noop("we"),
     Direction.RECEIVED: gettext_noop("the server"),
@@ -48,9 +52,7 @@ class DialogueView:
             says=lambda line: language.gettext(_SAYS[line.direction]),
             arrow=lambda line: _ARROWS[line.direction],
             ended=lambda one: _ended(one, language),
-            took=lambda one: seconds_words(
-                (one.finished_at - one.started_at).total_seconds(), language
-            ),
+            took=lambda one: _took(one, language),
         )
 
     async def download(self, request: Request) -> Response:
@@ -58,6 +60,13 @@ class DialogueView:
         text = dialogue_text(await self._control.dialogue(name))
         disposition = f'attachment; filename="{name}-dialogue.txt"'
         return PlainTextResponse(text, headers={**HEADERS, "Content-Disposition": disposition})
+
+
+def _took(dialogue: SessionDialogue, language: Language) -> str:
+    """Return how long it took; "" while it runs."""
+    if dialogue.finished_at is None:
+        return ""
+    return seconds_words((dialogue.finished_at - dialogue.started_at).total_seconds(), language)
 
 
 def _ended(dialogue: SessionDialogue, language: Language) -> str:
