@@ -291,7 +291,7 @@ def test_dovecot_tells_of_new_mail_and_of_nothing_else(
     dovecot: Dovecot, user: str, tls: str, port: str
 ) -> None:
     dovecot.deliver(user, [mail.message(1)])
-    trust = {} if tls == "none" else {"caFile": str(dovecot.ca_file)}
+    trust: dict[str, Any] = {} if tls == "none" else {"caFile": str(dovecot.ca_file)}
     push = push_at(
         dovecot.ports[port], dovecot.host, dovecot.password, username=user, tls=tls, **trust
     )
