@@ -31,7 +31,9 @@ class Server:
 
 def probe(server: Server, *collected: Listed) -> ServerProbe[Any]:
     context: Any = SimpleNamespace(source=server)
-    connection: Any = SimpleNamespace(last_fetched=None, ensure=lambda: None, command=nullcontext)
+    connection: Any = SimpleNamespace(
+        last_fetched=None, ensure_connected=lambda: None, command=nullcontext
+    )
     work: Any = SimpleNamespace(folder=None, collected=collected)
     return ServerProbe(context, connection, SimpleNamespace(arrived=0), work)  # type: ignore[arg-type]
 

@@ -23,8 +23,8 @@ from reconciler.model.errors import ConnectionFailed, DestinationUnavailable
 @pytest.mark.parametrize(
     ("answer", "over"),
     [
-        pytest.param(SimpleNamespace(done=True), False, id="accepted"),
-        pytest.param(SimpleNamespace(done=False), True, id="refused"),
+        pytest.param(SimpleNamespace(succeeded=True), False, id="accepted"),
+        pytest.param(SimpleNamespace(succeeded=False), True, id="refused"),
         pytest.param(ConnectionFailed("it is silent"), True, id="silence"),
         pytest.param(DestinationUnavailable("421"), True, id="closing"),
     ],

@@ -77,3 +77,27 @@ def test_where_a_link_or_something_refused_is_a_walk_is_needed(
     odd(root)
     assert walk(root).plain == {}
     assert touched_files([str(root / "a.yaml")], {str(root / "a.yaml")}, walk(root).plain) is None
+
+
+@pytest.mark.parametrize(
+    "untold",
+    [
+        lambda root: (root / "more").mkdir(),
+        lambda root: (root / "more.yaml").write_text(""),
+        lambda root: (root / "a.yaml").unlink(),
+        lambda root: (root / "link").symlink_to("below"),
+    ],
+)
+@pytest.mark.parametrize("touched", ["new.yaml", "b.yml"])
+def test_what_no_event_told_of_needs_a_walk(
+    root: Path, touched: str, untold: Callable[[Path], object]
+) -> None:
+    before = walk(root)
+    known = set(map(str, before.files))
+    (root / "new.yaml").write_text("")
+    (root / "b.yml").unlink()
+    both = [str(root / "new.yaml"), str(root / "b.yml")]
+    assert touched_files(both, known, before.plain) == {both[0]: True, both[1]: False}
+    assert touched_files([str(root / touched)], known, before.plain) is None
+    untold(root)
+    assert touched_files(both, known, before.plain) is None

@@ -272,7 +272,8 @@ def test_who_waits_for_what_is_away_collects_nothing_and_a_last_good_version_doe
 def test_stale_is_a_ready_collector_whose_sessions_do_not_come() -> None:
     long_ago = report(listed=1, collected=1)
     long_ago = replace(long_ago, finished_at=TODAY - timedelta(hours=1))
-    found = samples(text_of("none", collector("a", last=long_ago), collector("b")))
+    just_now = replace(long_ago, finished_at=datetime.now(UTC))
+    found = samples(text_of("none", collector("a", last=long_ago), collector("b", last=just_now)))
     assert found["mailcollector_stale_collectors",] == 1
 
 
