@@ -212,7 +212,7 @@ class _Walker:
             is_file = is_manifest_name(name)
             if not is_file and not _is_directory(entry):
                 continue
-            if not name.isascii() and not _is_utf8(name):
+            if not name.isascii() and not is_utf8(name):
                 self.refuse(
                     entry.path,
                     _EntryRefused(
@@ -292,7 +292,8 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Return whether a name can be written in UTF-8: other octets of a file name are surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

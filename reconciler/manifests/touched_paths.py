@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
 
-from reconciler.manifests.directory_walk import is_ignored, is_manifest_name
+from reconciler.manifests.directory_walk import is_ignored, is_manifest_name, is_utf8
 from reconciler.manifests.manifest_files import Identity, identity
 
 
@@ -27,7 +27,7 @@ def touched_files(
     listed: set[str] = set()
     for name in names:
         directory, _, base = name.rpartition("/")
-        if name in directories or directory not in directories or not _is_utf8(name):
+        if name in directories or directory not in directories or not is_utf8(name):
             return None
         if directory not in same:
             same[directory] = _identity_of(directory) == directories[directory]
@@ -40,7 +40,8 @@ def touched_files(
             return None
         if is_manifest_name(base) and (is_there or name in known):
             found[name] = is_there
-        listed |= {directory} if not is_there or name not in known else set()
+        if not is_there or name not in known:
+            listed.add(directory)
     if all(_holds_only(known, directories, found, one) for one in listed):
         return found
     return None
@@ -87,11 +88,3 @@ def _is_regular(name: str) -> bool | None:
         return False
     except OSError:
         return None
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
