@@ -48,8 +48,9 @@ _LOGIN = re.compile(
 """A command that logs in: what may be shown of it, and its arguments."""
 _ANSWER = re.compile(rb"\+OK|[-+]ERR|[245]\d\d|[A-Za-z0-9.]{1,20} (?:OK|NO|BAD)\b", re.IGNORECASE)
 """The beginning of a reply that ends a login."""
-_PROOF = re.compile(rb"[0-9a-f]{32,}|(?<=p=)[^,\s]+")
-"""What a response has of a digest or a proof, from which a password can be guessed."""
+_PROOF = re.compile(rb"[0-9a-f]{32,}|(?<=,p=)[A-Za-z0-9+/=]{16,}")
+"""What a response has of a digest or a proof, from which a password can be guessed. The server's
+nonce in a response of SCRAM may have `p=` too, but no comma (RFC 5802, section 5.1)."""
 _MAIL_SYSTEM = re.compile(rb"220[ -].*[SL]MTP|[45]\d\d[ -]", re.IGNORECASE)
 _GREETINGS = {
     "imap": re.compile(rb"\s{0,9}\*\s{0,9}(?:OK|PREAUTH|BYE)\b", re.IGNORECASE),

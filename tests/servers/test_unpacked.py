@@ -48,6 +48,7 @@ class Collected:
         self.mailboxes, self.ledger = Mailboxes(), MemoryLedger()
 
     def session(self, mode: str, password: str = "") -> SessionReport:
+        self.server.settle()
         spec = SourceSpec.model_validate(
             {
                 "protocol": self.protocol,

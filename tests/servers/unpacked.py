@@ -89,6 +89,9 @@ class Server:
 
     def stop(self) -> None: ...
 
+    def settle(self) -> None:
+        """Return once the sessions before have ended at the server too."""
+
     def deliver(self, text: bytes) -> None: ...
 
     def run(self, *arguments: str, **more: str) -> None:
@@ -124,6 +127,7 @@ class Courier(Server):
     def start(self) -> None:
         self.maildir = self.directory / "Maildir"
         self._numbers = itertools.count()
+        self._sessions: list[threading.Thread] = []
         for name in ("cur", "new", "tmp"):
             (self.maildir / name).mkdir(parents=True)
         self._listeners = [socket.create_server((HOST, port)) for port in self.ports.values()]
@@ -134,6 +138,12 @@ class Courier(Server):
         for listener in self._listeners:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+
+    def settle(self) -> None:
+        # its answer to QUIT comes before it removes files
+        for session in self._sessions:
+            session.join(_PATIENCE)
+            assert not session.is_alive()
 
     def deliver(self, text: bytes) -> None:
         # a name is never used twice: the program of the session before may still be removing files
@@ -148,7 +158,9 @@ class Courier(Server):
                 client, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(protocol, client), daemon=True).start()
+            session = threading.Thread(target=self._serve, args=(protocol, client), daemon=True)
+            session.start()
+            self._sessions.append(session)
 
     def _serve(self, protocol: str, client: socket.socket) -> None:
         with client:

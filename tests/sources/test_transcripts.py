@@ -98,6 +98,21 @@ def test_S1_a_login_at_dovecot_is_kept_without_its_secret(
         assert any(line.endswith(" bytes]") or " bytes])" in line for line in lines), text
 
 
+@pytest.mark.parametrize("nonce", ["Zk9p=s", "p=s", "p=sta", "p=localhost"])
+def test_a_nonce_is_not_taken_for_a_proof(nonce: str) -> None:
+    """A server's nonce is made of any printable characters, and ends where the proof begins."""
+    transcript = Transcript()
+    proof = base64.b64encode(bytes(range(32))).decode()
+    transcript.hide_response(base64.b64encode(f"c=biws,r=abc{nonce},p={proof}".encode()))
+    connection = transcript.connection("pop3")
+    connection.note("connected to localhost:995 (a stage)")
+    connection.received(f"+OK proof {proof}\r\n".encode())
+    connected, quoted = said(transcript)
+    assert connected == "- connected to localhost:995 (a stage)"
+    assert proof[:8] not in quoted, quoted
+    assert REDACTED in quoted
+
+
 def challenged(protocol: str, mechanism: str, challenge: bytes, refusal: bytes) -> Script:
     """A server that asks for more by `mechanism`, then refuses and quotes what it was told."""
 
