@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
-from tests.servers.dovecot import free_ports
+from tests.servers.loopback import free_ports
 
 _TIMEOUT = 300.0
 _TABS = 7

@@ -18,7 +18,8 @@ from demo import daemon, verify, view
 from demo.mailserver.server import SmallServer
 from demo.scene import ACCOUNTS, Scene, Server, letter
 from reconciler.model.errors import CollectorError
-from tests.servers.dovecot import Dovecot, free_ports, installed
+from tests.servers.dovecot import Dovecot, installed
+from tests.servers.loopback import free_ports
 
 POST_EVERY = 4.0
 """The time between new messages in seconds."""

@@ -28,7 +28,7 @@ from demo.picture_history import spread
 from demo.picture_scene import PictureScene
 from demo.scene import Scene
 from tests.read_only import read_only
-from tests.servers.dovecot import free_ports
+from tests.servers.loopback import free_ports
 
 TIMEOUT = 180.0
 """Seconds to wait until every collector is in its state."""

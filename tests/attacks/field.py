@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.endtoend.deployment import PATIENCE, Deployment
-from tests.servers.dovecot import Dovecot, free_ports
+from tests.servers.dovecot import Dovecot
+from tests.servers.loopback import free_ports
 from tests.servers.mail import small
 from tests.unprivileged import UNPRIVILEGED
 

@@ -19,8 +19,9 @@ from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered, Refused
 from reconciler.wire.endpoint import Endpoint
 from tests.destinations.letters import LETTER, deliver, top
-from tests.servers.dovecot import Dovecot, free_ports
+from tests.servers.dovecot import Dovecot
 from tests.servers.dovecot_settings import EVERY_SCRIPT
+from tests.servers.loopback import free_ports
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from pathlib import Path
 import trustme
 
 from tests.servers.dovecot_settings import TokenInfo, Version, Wanted, write
-from tests.servers.loopback import HOST
+from tests.servers.loopback import HOST, free_ports
 from tests.servers.private_server import PrivateServer
 
 PASSWORD = "correct-horse-battery"
@@ -263,12 +263,3 @@ def _version(program: str) -> Version:
     told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
     major, minor = told.split(".")[:2]
     return int(major), int(minor)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -21,8 +21,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.servers.dovecot import free_ports
-from tests.servers.loopback import HOST
+from tests.servers.loopback import HOST, free_ports
 from tests.servers.private_server import PrivateServer
 
 PROGRAMS = Path("/usr/lib/postfix/sbin")

@@ -17,8 +17,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers.dovecot import free_ports
-from tests.servers.loopback import HOST
+from tests.servers.loopback import HOST, free_ports
 from tests.servers.scripted import Authority
 from tests.servers.unpacked import Server, environment, program
 

@@ -23,8 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self
 
-from tests.servers.dovecot import free_ports
-from tests.servers.loopback import HOST
+from tests.servers.loopback import HOST, free_ports
 from tests.servers.scripted import Authority
 
 ROOT = Path(__file__).parents[2] / ".servers"

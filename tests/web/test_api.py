@@ -20,7 +20,7 @@ from reconciler.model.manifests_in_force import InForce
 from reconciler.model.outcomes import Failure
 from reconciler.model.settings import Listen, Settings
 from tests.control.manifests import save, text
-from tests.servers.dovecot import free_ports
+from tests.servers.loopback import free_ports
 from tests.short_paths import short_path
 from tests.web.daemon import GENEROUS, daemon, run
 

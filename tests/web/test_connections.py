@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from reconciler.model.settings import Listen, Settings
 from reconciler.web import http_connections, http_server
 from tests.captured_logs import capture_logs
-from tests.servers.dovecot import free_ports
+from tests.servers.loopback import free_ports
 from tests.short_paths import short_path
 from tests.web.daemon import Daemon, daemon, run
 

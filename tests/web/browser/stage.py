@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.endtoend.deployment import Daemon, Deployment
-from tests.servers.dovecot import Dovecot, free_ports
+from tests.servers.dovecot import Dovecot
+from tests.servers.loopback import free_ports
 from tests.web.browser.complaints import note_complaints
 
 LOCALES = {"en": "en-US", "ru": "ru-RU"}
