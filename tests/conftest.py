@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, settings
 from tests.servers.dovecot import Dovecot
 from tests.servers.postfix import Postfix
 
-settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any machine")
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
+settings.load_profile("fixed")  # --hypothesis-profile=random: others each time
 _numbers = itertools.count(1)
 LONGEST = ("tests/soak/", "tests/project/test_bench.py", "tests/crashes/", "tests/endtoend/")
 """They come first: were one of them the last, the other workers would wait for it."""

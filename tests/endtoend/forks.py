@@ -7,6 +7,7 @@ streams goes in there, its exit status comes out. It ends with its own input.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -63,7 +64,13 @@ def _server() -> tuple[subprocess.Popen[bytes], bytes]:
         stdout=subprocess.PIPE,
     )
     assert process.stdout
+    atexit.register(_end, process, os.getpid())
     return process, bytes.fromhex(process.stdout.readline().decode())
+
+
+def _end(process: subprocess.Popen[bytes], starter: int) -> None:
+    if os.getpid() == starter:  # and no fork of it
+        process.communicate()
 
 
 def _serve() -> socket.socket:
