@@ -32,7 +32,7 @@ class AccountChecks:
         tokens: LoginSecrets,
         dialogues: DialogueStore | None = None,
     ) -> None:
-        """`dialogues`: where what is said is kept."""
+        """Take the parts. `dialogues` keeps the lines that are sent and received."""
         self._settings = settings
         self._ledger = ledger
         self._tokens = tokens

@@ -36,7 +36,7 @@ def run(settings: Settings, directory: Path, once: bool, allow_empty: bool = Fal
     raise_file_limit()
     if not allowed().file:
         log.info(
-            "no policy: whoever writes manifests acts as this user",
+            "no policy: the authors of manifests act as this user",
             user=os.geteuid(),
             see="--policy FILE",
         )

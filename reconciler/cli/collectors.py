@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
 
 
 class CollectOutcome(NamedTuple):
-    """What a request to collect led to: a session, or the reason why there was none. Neither is set
-    where nobody waited for the session."""
+    """The result of a request to collect: a session, or the reason why there was none. Both are
+    None if nobody waited for the session."""
 
     name: str
     session: ShownSession | None = None

@@ -80,7 +80,7 @@ class DaemonClient:
         return Path(self.about()["manifests"])
 
     def about(self) -> dict[str, Any]:
-        """Return what the daemon says of itself: its directories, its file of tokens, its page."""
+        """Return the daemon's facts about itself: its directories, its file of tokens, its page."""
         found: dict[str, Any] = self._asked("GET", "/info")
         return found
 
@@ -108,7 +108,7 @@ class DaemonClient:
         return found
 
     def description(self, name: str) -> Description:
-        """Return what the answer tells besides the manifest as declared."""
+        """Return everything about a collector. The manifest as declared is left out."""
         known = {field.alias or name for name, field in Description.model_fields.items()}
         with self._understood():
             answer = self._asked("GET", self._collector(name))

@@ -32,7 +32,7 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
     """
     terminal = sys.stderr.isatty()
     as_text = (log_format or ("text" if terminal else "json")) == "text"
-    rendered: Render = _Text(coloured=terminal and not plain_terminal()) if as_text else _as_json
+    rendered: Render = _LogText(coloured=terminal and not plain_terminal()) if as_text else _as_json
     if _is_journal():
         rendered = _Prioritized(rendered)
     sink = cast("TextIO", _Sink(lambda count: _dropped(rendered, count)))
@@ -48,8 +48,8 @@ def configure(log_format: LogFormat | None, level: LogLevel) -> None:
 
 
 class _EventFormatter(logging.Formatter):
-    """Makes an event of each record: `timestamp`, `level`, `event`, then the facts. A library's
-    event also tells its `logger`."""
+    """Makes an event of each record: `timestamp`, `level`, `event`, then the facts. An event of a
+    library also has its `logger`."""
 
     def __init__(self, rendered: Render) -> None:
         super().__init__()
@@ -172,9 +172,9 @@ def _as_json(event: Event) -> str:
     return json_text({**first, **event}, indent=None)
 
 
-class _Text:
-    """2026-11-22T22:40:00.123456Z info     session collector=sales collected=12: quotes where a
-    value needs them."""
+class _LogText:
+    """Formats an event for people: `2026-11-22T22:40:00.123456Z info session collector=sales
+    collected=12`. A value is quoted where it needs that."""
 
     def __init__(self, *, coloured: bool) -> None:
         self._coloured = coloured

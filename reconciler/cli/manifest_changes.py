@@ -1,4 +1,4 @@
-"""What the verbs that change manifest files share."""
+"""The common part of the verbs that change manifest files."""
 
 from __future__ import annotations
 

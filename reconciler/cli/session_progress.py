@@ -19,7 +19,7 @@ _EVERY = 5.0
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str, ShownSession], None]]:
-    """Give a function that shows how far a collector's session is; any thread may call it."""
+    """Yield a function that shows a session's progress. Any thread may call it."""
     if sys.stderr.isatty():
         with _bars() as show:
             yield show

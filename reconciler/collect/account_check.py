@@ -1,4 +1,4 @@
-"""What a session would do, found out by logging in and listing only."""
+"""Find out what a session would do, by logging in and listing only."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ _HEADER_LOSSES = 6
 
 
 class AccountListing(Generic[S]):
+    """Lists the account of one session, and selects the messages to attempt."""
+
     def __init__(
         self,
         context: SessionContext[S],
@@ -42,8 +44,8 @@ class AccountListing(Generic[S]):
         )
 
     def select(self) -> Sequence[FolderWork]:
-        """Return what is to be done in each folder; nothing where the account has not changed since
-        a session that found nothing to do."""
+        """Return the work in each folder. It is empty if the account is unchanged since a session
+        that found nothing to do."""
         context = self._context
         context.first_name, context.epoch = context.ledger.identity(context.task.collector)
         if kept := unchanged_state(context):

@@ -1,4 +1,4 @@
-"""Deleting from the server what is recorded as collected, and what is recorded of that.
+"""Delete from the server what the ledger records as collected, and record the deletions.
 
 Before each deletion the ledger says whether this process still holds its lease (hazard R6).
 """
@@ -16,6 +16,8 @@ from reconciler.model.messages import Folder, Listed
 
 
 class Acknowledgement(Generic[S]):
+    """Deletes the collected messages of one session from the server."""
+
     def __init__(self, context: SessionContext[S], connection: SessionConnection[S]) -> None:
         self._context = context
         self._connection = connection
@@ -63,8 +65,8 @@ class Acknowledgement(Generic[S]):
         self._note_refused(deletion.refused)
 
     def close(self, work: FolderWork | None) -> None:
-        """Log out; POP3 deletes now (RFC 1939, section 6). A connection out of step is broken off
-        instead. `work`: what was under way last."""
+        """Log out; POP3 deletes now (RFC 1939, section 6). The connection is aborted if a reply is
+        outstanding or it was lost. `work` is the folder that was worked on last."""
         connection, source = self._connection, self._context.source
         if connection.lost is not None or not connection.in_step:
             source.abort()

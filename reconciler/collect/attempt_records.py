@@ -1,4 +1,4 @@
-"""What became of each attempt: written to the ledger, counted, and noted for people."""
+"""Record the result of each attempt in the ledger, count it, and note failures for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _KEPT_STATES = (
 
 
 class AttemptRecords(Generic[S]):
-    """`folder` is always the folder as the ledger numbers it."""
+    """Records the results of one session's attempts. `folder` is always the folder as the ledger
+    numbers it."""
 
     def __init__(self, context: SessionContext[S], reidentification: Reidentification) -> None:
         self._context = context
@@ -83,7 +84,7 @@ class AttemptRecords(Generic[S]):
         self.count(folder, record)
 
     def failed(self, folder: Folder, attempt: Attempt, reason: str) -> None:
-        """Record that taking a message failed: it is tried again, and parked after `ATTEMPTS`."""
+        """Record a failed attempt: the message is tried again, and parked after `ATTEMPTS`."""
         if attempt.is_presumed:
             # it could not be compared, so it stays where it is
             self._context.tally.skip(COLLECTED_BEFORE)

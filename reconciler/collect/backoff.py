@@ -163,7 +163,8 @@ def remaining(retry: Retry, interval: float, now: datetime) -> float:
 
 
 def end_time(retry: Retry, interval: float, now: datetime) -> datetime:
-    """Return when the back-off ends, by a clock that is right."""
+    """Return when the back-off ends. A wall clock that was ahead when it was recorded does not
+    prolong it."""
     return min(retry.next_attempt, now + timedelta(seconds=remaining(retry, interval, now)))
 
 

@@ -45,7 +45,7 @@ class StagedAttempt(Struct, Generic[S], frozen=True):
 
 
 class CommittedBatch(Struct, Generic[S]):
-    """What became of a batch. Each of its messages is in `recorded`, `unrecorded` or `staged`."""
+    """The result of a batch. Each of its messages is in `recorded`, `unrecorded` or `staged`."""
 
     folder: Folder
     recorded: list[tuple[StagedAttempt[S], Record]] = field(default_factory=list)

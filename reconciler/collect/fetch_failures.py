@@ -1,4 +1,4 @@
-"""Which message is to blame when a fetch breaks down, and what is recorded of it.
+"""Decide which message caused a failed fetch, and what is recorded about it.
 
 A server that cannot deliver one message may refuse it or leave it out. It may also say goodbye,
 close, fall silent, or break its protocol in the middle of others. The session goes on over another
@@ -66,7 +66,7 @@ class _FailedFetch(Struct, frozen=True):
 
 
 class FetchFailures(Generic[S]):
-    """The messages of one folder that did not come, until it is clear who is to blame."""
+    """The messages of one folder that did not come, until the cause is known."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""One folder's part of a session: its messages are fetched and delivered in rounds, and deleted
+"""Collect one folder in a session: its messages are fetched and delivered in rounds, and deleted
 from the server after each round.
 
-A fetch that breaks down goes on over another connection, without the messages that may be the cause
-(`collect.fetch_failures`). These are asked for alone, after all others.
+A fetch that breaks down continues over another connection, without the messages that may be the
+cause (`collect.fetch_failures`). These are asked for alone, after all others.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _DELETED_TOGETHER = 1000
 
 
 class FolderFetch(Generic[S]):
+    """Collects one folder: all its messages first, then the suspects."""
+
     def __init__(
         self,
         context: SessionContext[S],

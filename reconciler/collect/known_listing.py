@@ -1,5 +1,5 @@
-"""A folder's listing beside what the ledger knows of its messages. There may be millions of either,
-so the ledger is asked in blocks.
+"""A folder's listing with the ledger's entries for its messages. Both may number millions, so the
+ledger is read in blocks.
 
 `look_up` also notices a folder that the server has renumbered without saying so.
 """
@@ -32,11 +32,11 @@ class KnownListing(Struct):
     """An IMAP server has renumbered the folder without changing its UIDVALIDITY."""
 
     def __iter__(self) -> Iterator[tuple[Listed, Entry | None]]:
-        """Yield every listed message with what is known of it."""
+        """Yield every listed message with its ledger entry, or None."""
         return with_entries(self.listing.messages, self.entries)
 
     def unknown(self) -> Iterator[tuple[Listed, Entry | None]]:
-        """Yield what may have been collected under another key."""
+        """Yield the messages that may have been collected under another key."""
         if self.listing.keys_stable:
             for message, entry in self:
                 if is_unknown(entry):
@@ -48,8 +48,8 @@ class KnownListing(Struct):
 
 
 def look_up(ledger: Ledger, collector: str, listing: Listing) -> KnownListing:
-    """Return the listing with what the ledger knows of it. After an unannounced renumbering nothing
-    is known under the new keys, and all the old records are orphans."""
+    """Return the listing with the ledger's entries. After an unannounced renumbering nothing is
+    known under the new keys, and all the old records are orphans."""
     folder = ledger.current(collector, listing.folder)
     entries = ledger.known(collector, folder)
     if not listing.partial and was_renumbered(listing, entries):
@@ -86,7 +86,7 @@ def was_renumbered(listing: Listing, known: Mapping[str, Entry]) -> bool:
 def with_entries(
     messages: Iterable[Listed], known: Mapping[str, Entry]
 ) -> Iterator[tuple[Listed, Entry | None]]:
-    """Yield every message with what is known of it."""
+    """Yield every message with its ledger entry, or None."""
     if not isinstance(known, Entries):
         for message in messages:
             yield message, known.get(message.key)

@@ -58,8 +58,8 @@ class MessageBatches(Generic[S]):
         """The recipients of the messages deferred in a row."""
 
     def add(self, folder: Folder, attempt: Attempt, arrival: Arrival) -> None:
-        """Route and stage a message that comes. What fails is recorded, unless it is the source or
-        the ledger that fails."""
+        """Route and stage a message that has arrived. A failure is recorded; one of the source or
+        of the ledger is raised."""
         try:
             self._stage(folder, attempt, arrival)
         except (LedgerUnavailable, SourceError):

@@ -1,4 +1,4 @@
-"""Which message is it, where the server's key does not say so. Pure.
+"""Recognise messages whose key on the server has changed. Pure.
 
 A message has a new key when the server renumbers, or when the account changes: host, port, user
 name, protocol. The ledger's records of folders that are no longer listed are called orphans. They

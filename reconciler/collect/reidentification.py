@@ -134,7 +134,7 @@ class Reidentification:
         )
 
     def needs_content(self, folder: Folder, attempt: Attempt) -> bool:
-        """Return whether the whole message must be read before it is known which one it is."""
+        """Return whether the message can only be identified by its whole content."""
         previous = attempt.previous
         if previous is not None and previous.state is MessageState.PRESUMED:
             return True
@@ -152,8 +152,8 @@ class Reidentification:
     def recognise_by_content(
         self, folder: Folder, attempt: Attempt, fingerprint: Fingerprint
     ) -> Attempt | Entry:
-        """Return the attempt as it goes on, or the entry of a message that was collected before.
-        Then the ledger has the entry under the new key, so the message may be deleted."""
+        """Return the attempt to continue, or the entry of a message that was collected before. Then
+        the ledger has the entry under the new key, so the message may be deleted."""
         previous = attempt.previous
         if previous and previous.state is MessageState.PRESUMED:
             return previous if previous.content == fingerprint.content else attempt

@@ -1,4 +1,4 @@
-"""Which of the listed messages a session attempts, and how the others count. Pure."""
+"""Select the listed messages that a session attempts, and count the others. Pure."""
 
 from __future__ import annotations
 
@@ -65,19 +65,17 @@ class Attempt(Struct, frozen=True):
 
     @property
     def served(self) -> frozenset[str]:
-        """The recipients who have this very message already."""
+        """The recipients who already have this message."""
         if self.previous is None or self.previous.state in WHOLE:
             return frozenset()
         return self.previous.delivered
 
 
 class FolderWork(Struct, frozen=True):
-    """What is to be done in one folder, which is `ledger_folder` in the ledger.
-
-    `attempts` come first. `delete` was collected before and only has to go. `suspects` are attempts
-    as well; each is asked for alone, after all others. `collected` is what was collected before and
-    may be deleted or not, as far as one session looks at it.
-    """
+    """The work in one folder, whose number in the ledger is `ledger_folder`. `attempts` come first.
+    Messages in `delete` were collected before and only have to be deleted. `suspects` are attempts
+    as well; each is asked for alone, after all others. `collected` has what was collected before,
+    deleted or not, as far as one session looks at it."""
 
     listing: Listing
     ledger_folder: Folder

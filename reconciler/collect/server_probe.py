@@ -1,8 +1,8 @@
-"""Whether the server gives any message of a folder at all.
+"""Find out whether the server gives any message of a folder at all.
 
 Without a request for another message, a server that fails for one message looks like one that fails
-for all. Then a message that came before, the probe, is asked for again. In the modes that delete,
-one message is kept on the server as a probe until the end.
+for all. So a message that came before, the probe, is asked for again. In the modes that delete, one
+message is kept on the server as a probe until the end.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class ServerProbe(Generic[S]):
         return kept
 
     def server_gives(self) -> bool | None:
-        """Return whether the server gives a message that it gave before. None: there is none to ask
-        for, or no connection."""
+        """Return whether the server gives a message that it gave before. Return None without such a
+        message or without a connection."""
         gives = None
         probes = _cheapest(self._arrived or self._kept or self._work.collected)
         if self._connection.last_fetched is Unfetched:

@@ -33,6 +33,8 @@ _BREAKDOWNS = (ConnectionFailed, ProtocolViolation, Throttled)
 
 
 class SessionConnection(Generic[S]):
+    """The connection of one session, and the count of those that were lost."""
+
     def __init__(self, context: SessionContext[S]) -> None:
         self._context = context
         self.lost: SourceError | None = None
@@ -57,8 +59,7 @@ class SessionConnection(Generic[S]):
         """Why no other connection can be made."""
 
     def ensure_connected(self) -> None:
-        """Log in once more where the connection is gone. Raises what ended it, where that does not
-        help."""
+        """Log in again if the connection is gone. Raises the error that ended it if that fails."""
         if self.lost is None and not self.ended:
             return
         self._context.check_stop()
@@ -102,5 +103,5 @@ class SessionConnection(Generic[S]):
 
     @property
     def may_go_on(self) -> bool:
-        """Whether fetching may make another connection."""
+        """Return whether fetching may make another connection."""
         return self.reconnections < RECONNECTIONS + self._earned

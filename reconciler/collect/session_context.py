@@ -1,4 +1,4 @@
-"""What the parts of one session share: the task, the adapters, the counters."""
+"""The state that the parts of one session share: the task, the adapters, the counters."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SessionTask(Struct, frozen=True):
 
 
 class Steering(Protocol):
-    """How a session is watched and stopped from outside."""
+    """The controls by which a session is watched and stopped from outside."""
 
     @property
     def stopping(self) -> bool:
@@ -170,7 +170,7 @@ class SessionContext(Struct, Generic[S]):
 
 
 class FetchProgress(Struct):
-    """What a session's fetching has brought so far, over all its folders and connections."""
+    """The progress of a session's fetching, over all its folders and connections."""
 
     only_attempt: bool = False
     """There is one message to attempt, so no other message can prove that the server works."""

@@ -20,7 +20,7 @@ BELIEVED = timedelta(days=1)
 
 
 def unchanged_state(context: SessionContext[S]) -> AccountState | None:
-    """Return what was kept, if the account is still in that state."""
+    """Return the kept state if the account is still in it, else None."""
     task = context.task
     kept = context.ledger.account_state(task.collector) if task.digest else None
     if (
@@ -34,13 +34,14 @@ def unchanged_state(context: SessionContext[S]) -> AccountState | None:
 
 
 def count_as_before(kept: AccountState, tally: Tally) -> None:
-    """Count as the session did that found the account in this state."""
+    """Take over the counters of the session that found the account in this state."""
     tally.listed, tally.parked, tally.left = kept.listed, kept.parked, 0
     tally.skipped = Counter(kept.skipped)
 
 
 def had_nothing_to_do(chosen: Selection, tally: Tally) -> bool:
-    """Return whether a session that has just listed has nothing to do, to leave over or to say."""
+    """Return whether a session that has just listed found nothing to attempt, to leave for later or
+    to note."""
     return (
         not tally.left
         and not tally.notes
@@ -50,7 +51,7 @@ def had_nothing_to_do(chosen: Selection, tally: Tally) -> bool:
 
 
 def account_state(context: SessionContext[S]) -> AccountState | None:
-    """Return what is to be kept; None where the source cannot tell the state of the account."""
+    """Return the state to keep; None if the source does not know the account's state."""
     task, tally, state = context.task, context.tally, context.source.account_state
     if not state or not task.digest:
         return None

@@ -1,1 +1,2 @@
-"""The control loop: watch, observe, plan, apply; the running set of loops; the truth about them."""
+"""The control loop: watch, observe, plan, apply; the running set of loops; the status of each
+collector."""

@@ -1,4 +1,4 @@
-"""Requests of the page for access to mailboxes, by the names of collectors."""
+"""Give collectors access to mailboxes, as the page requests it."""
 
 from __future__ import annotations
 

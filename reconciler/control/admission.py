@@ -1,5 +1,5 @@
 """Admission of sessions, within three limits: sessions in all, sessions with one host, and logins a
-minute there (hazards R1, R4). And who must wait because a host, or a destination, is not there
+minute there (hazards R1, R4). Sessions also wait while their host or destination is away
 (`control.host_health`, `control.destination_queues`).
 
 A session that waits here is an entry in a queue: it holds no thread and no connection. Hosts take
@@ -133,8 +133,8 @@ class Admission:
         interval: float,
         back: Callable[[], None] = lambda: None,
     ) -> None:
-        """Note that this collector has its mail there. `back` is called when what it waited for is
-        there again."""
+        """Register a collector with its host and destination. `back` is called when the host or
+        destination that it waited for is available again."""
         self.leave(name)
         self._members[name] = target, back
         self.host_health(target).members[name] = interval
@@ -142,7 +142,7 @@ class Admission:
         self._destinations.join(name, target, interval, back)
 
     def leave(self, name: str) -> None:
-        """Note that this collector is no more."""
+        """Remove a collector that has ended."""
         if name not in self._members:
             return
         target, _ = self._members.pop(name)
@@ -156,12 +156,12 @@ class Admission:
         return self._turns.host(target.host).queue(target.port).health
 
     def destination_health(self, target: SessionTarget) -> HostHealth:
-        """Return how the destination fares. Only mail systems can be away."""
+        """Return the state of the destination. Only mail systems can be away."""
         return self._destinations.of(target).health
 
     def waits_for_destination(self, name: str, target: SessionTarget) -> bool:
-        """Return whether this collector has mail for a destination that is away. It is told when
-        its turn comes to try, or the destination is there again."""
+        """Return whether this collector has mail for a destination that is away. If so, it is
+        called when it may try, or when the destination is available again."""
         return self._destinations.waits(name, target)
 
     def recall_destination(self, name: str, target: SessionTarget, failure: Failure) -> None:
@@ -203,11 +203,11 @@ class Admission:
         refuse: Callable[[Failure], None] | None = None,
         urgent: bool = False,
     ) -> Ticket:
-        """Call `admit` as soon as there is room, at once if there is; the ticket must be
-        `release`d when the session is over.
+        """Call `admit` as soon as there is room, at once if there is; the ticket must be `release`d
+        when the session is over.
 
-        `urgent`: before the others of this host, and also where the host is away. `refuse`: called
-        instead of `admit` when it turns out to be.
+        `urgent`: before the others of this host, and also where the host is away. `refuse` is
+        called instead of `admit` when the host turns out to be away.
         """
         ticket = Ticket(target, admit, refuse, urgent=urgent)
         host = self._turns.host(target.host)
@@ -241,8 +241,8 @@ class Admission:
     def learn(
         self, ticket: Ticket, report: SessionReport, *, reached: bool = True, name: str = ""
     ) -> None:
-        """Learn from a session that is about to be released. `reached`: it came as far as the
-        server. `name`: the collector's, where it has joined."""
+        """Learn from a session that is about to be released. `reached`: the session reached the
+        server. `name` is the collector's, if it has joined."""
         if report.outcome is Outcome.INTERRUPTED:
             return
         if reached:

@@ -1,4 +1,4 @@
-"""Runs requested checks: a few at once, in threads of their own, and admitted to a host like
+"""Run requested checks: a few at once, in threads of their own, and admitted to a host like
 sessions.
 
 So a server that never answers costs a few threads, however often it is checked. A host's limits
@@ -136,6 +136,6 @@ def not_tried(name: str, error: Failure, message: str) -> CheckReport:
 
 
 def as_session(failure: Failure | None) -> SessionReport:
-    """Return what a check says of the server as a session's report: it counts for as much."""
+    """Return the result of a check as a session's report, so that it counts like one."""
     now = datetime.now(UTC)
     return SessionReport(now, now, Outcome.FAILED if failure else Outcome.SUCCEEDED, error=failure)

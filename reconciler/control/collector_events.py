@@ -33,7 +33,7 @@ class CollectorEvent(Struct, frozen=True):
 
 
 def show_event(entry: CollectorEvent) -> ShownEvent:
-    """Return an entry as it is shown."""
+    """Return an event as it is shown."""
     return ShownEvent(
         at=entry.at, what=entry.what, reason=entry.reason, count=entry.count, times=entry.times
     )
@@ -47,7 +47,7 @@ class CollectorEvents:
         self._failing: set[str] = set()
 
     def events(self, name: str) -> Sequence[CollectorEvent]:
-        """Return the entries of this collector, the newest first."""
+        """Return the events of this collector, the newest first."""
         return tuple(reversed(self._entries.get(name, ())))
 
     def add_step(self, step: Step, at: datetime) -> None:

@@ -95,7 +95,8 @@ class Loop:
 
     @property
     def wanted(self) -> CollectorVersion | None:
-        """The version that it runs, or will when its session is over; None when it is to end."""
+        """The version that runs, or will run after the present session. None if the loop is to
+        end."""
         return None if self._stopping else self._next_version or self._version
 
     @property
@@ -110,11 +111,11 @@ class Loop:
 
     @property
     def retry(self) -> Retry | None:
-        """The back-off in force; one of an older spec is not."""
+        """The back-off in force. None without one, or for one of an older spec."""
         return self._backoff.in_force
 
     def snapshot(self) -> LoopSnapshot:
-        """Return what can be seen of it now."""
+        """Return the visible state of the loop."""
         return LoopSnapshot(
             self._version.generation,
             self._started_at,

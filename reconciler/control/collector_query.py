@@ -54,7 +54,7 @@ class BadQuery(ValueError):
 
 
 class NoSuchPage(BadQuery):
-    """A cursor is the end of no page that this list can have."""
+    """A cursor is not the end of a page of this list."""
 
 
 class Cursor(Struct, frozen=True):
@@ -87,9 +87,9 @@ class Cursor(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """What a client asks for. `states` empty: all. `reason` and `destination`: of a cause for which
-    the collector needs attention. `sort` is one of `SORTS`; `descending` reverses its order.
-    `after`: the end of the page before; None for the first page."""
+    """A client's query. `states` empty: all. `reason` and `destination`: of a cause for which the
+    collector needs attention. `sort` is one of `SORTS`; `descending` reverses its order. `after`:
+    the end of the page before; None for the first page."""
 
     search: str = ""
     labels: tuple[Selector, ...] = ()
@@ -139,7 +139,7 @@ class SearchIndex:
         return all(word in kept[1] for word in words)
 
     def forget(self, known: Collection[str]) -> None:
-        """Forget all collectors but these, where many are kept that are gone."""
+        """Drop the texts of all collectors but the `known` ones, once enough of them are gone."""
         if len(self._texts) > 2 * len(known) + 100:
             self._texts = {name: kept for name, kept in self._texts.items() if name in known}
 
@@ -201,8 +201,8 @@ def of_states(
     query: Query,
     state: Callable[[ShownCollector], CollectorState] = state_of,
 ) -> tuple[QueryPage, Counter[CollectorState]]:
-    """Return one page of what was selected, with only the states that the query wants; and how many
-    of what was selected are in each state."""
+    """Return one page of the selected collectors in the states that the query wants, and the number
+    of selected collectors in each state."""
     states = list(map(state, selected))
     if query.states:
         pairs = zip(selected, states, strict=True)
@@ -211,7 +211,7 @@ def of_states(
 
 
 def page_of(found: Sequence[ShownCollector], query: Query) -> QueryPage:
-    """Return one page of what was selected."""
+    """Return one page of the selected collectors."""
     if query.sort == "name" and not query.descending and not query.after:  # they are sorted
         first = tuple(found[: query.limit])
         is_whole = len(first) == len(found)

@@ -70,8 +70,8 @@ def show_collector(
     same: ShownCollector | None = None,
 ) -> ShownCollector:
     """Return the collector as it is shown. A condition keeps its time while its status is the same
-    as in `previous`. `same`: how the same declaration was shown before; what follows from that is
-    not made again."""
+    as in `previous`. `same`: the collector as it was shown for the same declaration, whose parts
+    are used again."""
     desired, loop, last = facts.desired, facts.loop, facts.last
     status = Status(
         conditions=conditions(facts, previous, now),

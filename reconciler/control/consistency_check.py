@@ -1,5 +1,4 @@
-"""Compares what the ledger remembers with the Maildirs and the manifests, and fixes what can be
-fixed safely.
+"""Compare the ledger with the Maildirs and the manifests, and fix what can be fixed safely.
 
 Two things are safe, for nothing is lost by them. Temporary files are removed, where their delivery
 is recorded, or where they are so old that no delivery needs them. Histories of collectors that are
@@ -36,7 +35,7 @@ class TemporaryFile(Protocol):
 
 
 class MaildirContent(Protocol):
-    """What stands in one Maildir; see `destinations.maildir.maildir_audit`."""
+    """The files of this program in one Maildir; see `destinations.maildir.maildir_audit`."""
 
     @property
     def temporary(self) -> Mapping[str, TemporaryFile]: ...
@@ -77,7 +76,7 @@ class RecordedCopy(Protocol):
 
 
 class AuditedLedger(Protocol):
-    """What is asked of the ledger here."""
+    """The part of the ledger that a consistency check reads and changes."""
 
     def damage(self) -> list[str]: ...
 

@@ -1,4 +1,4 @@
-"""Defects of this program, each contained to the collector that it came up for.
+"""Contain defects of this program: each affects only the collector for which it occurred.
 
 The others go on. The defect is counted, logged, and shown with its collector.
 """
@@ -21,7 +21,7 @@ class ContainedDefects:
     """Counts defects, logs each once, and says which collectors are concerned now. To be used in
     the event loop's thread only.
 
-    `changed` is called with a collector's name when there is something else to say of it.
+    `changed` is called with a collector's name when its defects have changed.
     """
 
     def __init__(self) -> None:
@@ -34,8 +34,8 @@ class ContainedDefects:
     def contained(
         self, name: str, doing: str, otherwise: Callable[[], None] | None = None
     ) -> Iterator[None]:
-        """Contain an exception: it ends only what is `doing` for this collector. `otherwise` is
-        called after one. Without an exception, an earlier one is no longer told of."""
+        """Contain an exception: it ends only the activity `doing` of this collector. `otherwise` is
+        called after an exception. Without one, an earlier defect is forgotten."""
         try:
             yield
         except Exception as defect:  # noqa: BLE001

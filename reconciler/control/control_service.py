@@ -1,4 +1,4 @@
-"""The functions behind the API: requests, and what they are asked about (`service_views`)."""
+"""The functions behind the API. Requests are here; the reading part is `service_views`."""
 
 from __future__ import annotations
 

@@ -132,7 +132,8 @@ class Controller:
             self._woken.set()
 
     def loop_ended(self) -> None:
-        """Ask for a turn: a stopped loop has ended, so what waited for that can be settled."""
+        """Ask for a turn: a stopped loop has ended, and collectors that waited for its end can
+        start."""
         self._is_any_over = True
         self.wake(())
 

@@ -86,10 +86,10 @@ class DecisionRecorder:
     ) -> Decision:
         """Find what shall run, and record it before anything runs.
 
-        `removed`: collectors of which somebody said that they are gone. `before`: the last
-        decision, if it was carried out. `running`: collectors that run, or whose last session is
-        not over. A manifest that a defect keeps from being recorded keeps none of the others from
-        running. Raises LedgerUnavailable.
+        `removed`: collectors that somebody removed on purpose. `before`: the last decision, if it
+        was carried out. `running`: collectors that run, or whose last session is not over. A
+        manifest that a defect keeps from being recorded keeps none of the others from running.
+        Raises LedgerUnavailable.
         """
         try:
             return self._decide(observation, now, removed, before, running)

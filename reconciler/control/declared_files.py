@@ -1,4 +1,4 @@
-"""What the control loop keeps of a file: its manifests as planning sees them."""
+"""A manifest file as the control loop keeps it: parsed, with its declarations for planning."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def isolate(
     """Act on `observation` with as many of `suspects` as can be acted upon. The others count as
     broken and get a diagnostic.
 
-    The suspects are tried by halves. Raises what `act` raises without any of them, and
-    CollectorErrors.
+    The suspects are tried by halves. Raises every CollectorError of `act`, and what `act` raises
+    without any of the suspects.
     """
     culprits: dict[Key, str] = {}
     accepted: set[Key] = set()

@@ -1,4 +1,5 @@
-"""Who may deliver to a destination, and who waits for a mail system that takes no mail.
+"""Limit the sessions that deliver to one destination, and keep those that wait for a mail system
+that takes no mail.
 
 After a failure, a destination gets one session at a time, and one more after each success, until
 one of them has delivered. A mail system (LMTP, SMTP) also has a state like a host's
@@ -29,7 +30,7 @@ def pace(count: int) -> float:
 
 
 class DestinationQueue:
-    """What is known of one destination, and who waits for it."""
+    """The state of one destination, and the collectors that wait for it."""
 
     __slots__ = ("backs", "bears", "busy", "fails", "health", "is_mail_system", "timer", "waiting")
 
@@ -50,8 +51,9 @@ class DestinationQueue:
 
 
 class DestinationQueues:
-    """All destinations by name. `tell`: something is to be shown anew of those who deliver there;
-    `moved`: the next attempt for these is at another time."""
+    """All destinations by name. `tell` is called when the state of a destination has changed, for
+    the collectors that deliver there. `moved` is called with collectors whose next attempt is at
+    another time."""
 
     def __init__(
         self, tell: Callable[[HostHealth], None], moved: Callable[[Collection[str]], None]
@@ -77,7 +79,7 @@ class DestinationQueues:
         queue.backs[name] = back
 
     def leave(self, name: str, target: SessionTarget) -> None:
-        """Note that it does no longer."""
+        """Remove a collector that no longer delivers there."""
         queue = self.of(target)
         queue.health.members.pop(name, None)
         queue.backs.pop(name, None)

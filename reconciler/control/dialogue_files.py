@@ -1,4 +1,4 @@
-"""Dialogues in the state directory: a small file for a collector (0600), with its last ones."""
+"""Keep the last dialogues of each collector in a small file of the state directory (mode 0600)."""
 
 from __future__ import annotations
 

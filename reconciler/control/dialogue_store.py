@@ -1,4 +1,4 @@
-"""Keeps the dialogues of the last sessions and checks, and shows those that run.
+"""Keep the dialogues of the last sessions and checks, and show those in progress.
 
 They are in memory, packed, within a bound for all collectors together. Those that failed outlast
 the others, and a restart: they are in files as well (`control.dialogue_files`).

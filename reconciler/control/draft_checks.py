@@ -1,4 +1,4 @@
-"""Checks the account of a collector that nobody has saved yet, as a form declares it."""
+"""Check the account of a collector that is declared in a form and not saved yet."""
 
 from __future__ import annotations
 

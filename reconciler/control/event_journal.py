@@ -1,7 +1,7 @@
 """The numbered changes of the shown collectors. A reader that was away continues where it stopped.
 
-Only the latest change of each collector is kept: who missed ten changes of one collector gets the
-last. What is kept is bounded by the number of collectors, and of removals.
+Only the latest change of each collector is kept: a reader that missed ten changes of a collector
+gets the last one. So the number of entries is bounded by that of collectors and removals.
 """
 
 from __future__ import annotations

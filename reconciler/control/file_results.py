@@ -1,4 +1,4 @@
-"""From the files of a look to what planning sees of them."""
+"""Convert the files of an observation into the input of planning."""
 
 from __future__ import annotations
 

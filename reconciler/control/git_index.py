@@ -1,4 +1,4 @@
-"""Whether git tracks anything in a directory, read from its index (gitformat-index(5))."""
+"""Find out whether git tracks anything in a directory, from its index (gitformat-index(5))."""
 
 from __future__ import annotations
 

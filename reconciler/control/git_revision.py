@@ -1,5 +1,5 @@
-"""Which git commit the manifests' directory stands at, read from the files of git: no program is
-started for it."""
+"""Find the git commit of the manifests' directory. Git's own files are read; no program is
+started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_REFS = 1 << 25
 
 
 class GitHead(Struct, frozen=True):
-    """`commit` is None where there is none; when it becomes another one, one of `files` changes."""
+    """The git commit of a directory; None without one. One of `files` changes with it."""
 
     commit: str | None = None
     files: frozenset[Path] = frozenset()

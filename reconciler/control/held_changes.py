@@ -1,4 +1,5 @@
-"""What is on disk and not in force: the plan of now, and what is held until it is confirmed."""
+"""The changes on disk that are not in force: the present plan, and the changes that are held until
+somebody confirms them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _UNREMARKABLE = frozenset({"unchanged", "disabled"})
 
 
 class HeldKind(StrEnum):
-    """Why a change is held, and so what ends that."""
+    """The reason why a change is held, which decides what ends that."""
 
     REMOVED = "removed"
     """It is declared no longer, with many others. Somebody has to confirm it."""
@@ -39,7 +40,7 @@ class HeldCollector(Struct, frozen=True):
 
     @property
     def removed(self) -> bool:
-        """Whether it runs on until somebody confirms that it is gone."""
+        """Whether its manifest is gone, and it runs on until somebody confirms that."""
         return self.kind is HeldKind.REMOVED
 
 

@@ -1,4 +1,4 @@
-"""How hosts fare. What one collector learns of a host and port serves all that have their mail
+"""The state of hosts. What one collector learns of a host and port serves all that have their mail
 there.
 
     open     somebody was let in, or the server answered a login: everybody may come, within the
@@ -106,7 +106,7 @@ class Outage(Struct, frozen=True):
 
 
 class HostHealth:
-    """What is known of one host and port. Times are of the event loop's clock.
+    """The state of one host and port. Times are of the event loop's clock.
 
     `retry_every`: seconds between two attempts while it is away.
     """
@@ -140,7 +140,7 @@ class HostHealth:
 
     @property
     def is_untried(self) -> bool:
-        """Whether nobody has been here since this process started."""
+        """Whether no session has tried it since this process started."""
         return not (self.known or self.away or self._failures or self._credit)
 
     @property

@@ -1,4 +1,4 @@
-"""Limits of what a host is asked to bear: sessions at once, and logins in a minute.
+"""The limits of each host: simultaneous sessions, and logins in a minute.
 
 What the big providers publish are limits of one account. What they allow one address is not
 published, so the presets of `model.known_providers` are cautious guesses of ours; the options
@@ -16,8 +16,8 @@ from reconciler.model.domains import host_to_ascii
 
 
 class HostLimits(Struct, frozen=True):
-    """What one host bears. `connections`: sessions at once. `logins`: in any minute, spaced evenly;
-    None for no limit."""
+    """The limits of one host. `connections`: simultaneous sessions. `logins`: in any minute, spaced
+    evenly; None for no limit."""
 
     connections: int = 8
     logins: int | None = None

@@ -167,7 +167,7 @@ class PortQueue:
 
 
 class HostQueues:
-    """The queues of one host, and how much it bears. `next_login` is of the event loop's clock."""
+    """The queues and the limits of one host. `next_login` is of the event loop's clock."""
 
     __slots__ = (
         "busy",
@@ -201,7 +201,7 @@ class HostQueues:
 
     @property
     def connections(self) -> int:
-        """How many sessions at once it bears now."""
+        """How many simultaneous sessions are allowed now."""
         if asyncio.get_running_loop().time() < self.fewer_until:
             return min(self.fewer, self.limits.connections)
         return self.limits.connections
@@ -239,7 +239,7 @@ class HostQueues:
         return max(min(waits, default=NEVER), next_login)
 
     def forget_unused(self) -> None:
-        """Forget the queues that nobody has to do with any more."""
+        """Drop the queues of ports that no collector, ticket or session uses any more."""
         for port, queue in list(self.queues.items()):
             if (
                 not queue.health.members

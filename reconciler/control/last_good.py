@@ -11,8 +11,8 @@ from reconciler.planning.observed_manifests import Declaration, Key, declare, pa
 
 
 def recall_last_good(kept: Iterable[LastGood]) -> dict[Key, Declaration]:
-    """Return them as declarations. One that this version no longer accepts is left out and
-    logged."""
+    """Return the ledger's last good manifests as declarations. One that this version no longer
+    accepts is left out and logged."""
     found: dict[Key, Declaration] = {}
     for good in kept:
         try:

@@ -114,8 +114,8 @@ class LoopBackoff:
         )
 
     def verdict_on_refusals(self, health: HostHealth) -> Callable[[SessionReport], SessionReport]:
-        """Return how the next report is to be read. A collector that is not greeted twice, while
-        its host lets others in, has too many connections."""
+        """Return a function that corrects the next report. A collector that is not greeted twice,
+        while its host lets others in, has too many connections."""
         before = self._not_greeted_at
 
         def judge(report: SessionReport) -> SessionReport:

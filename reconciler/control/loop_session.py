@@ -64,7 +64,7 @@ class LoopSession:
     async def run(
         self, version: CollectorVersion, backoff: LoopBackoff, host: HostHealth, push: PushListener
     ) -> SessionResult:
-        """Run it and return how it went. It opens the push connection on its way where that is
+        """Run the session and return its result. It also opens the push connection where that is
         due."""
         open_push = push.session_begins(version.collector)
         if open_push is not None:
@@ -86,7 +86,7 @@ class LoopSession:
         return result
 
     def leave(self, report: SessionReport) -> None:
-        """Tell how it went, and give the admission back."""
+        """Report the result, and release the admission."""
         admission, reached = self._services.admission, not self.control.failed_elsewhere
         admission.learn(self.ticket, report, reached=reached, name=self._name)
         admission.release(self.ticket)

@@ -16,7 +16,7 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class LoopState(Enum):
-    """What a loop does now."""
+    """The state of a loop."""
 
     WAITING = "waiting"
     """A timer is set for the next session."""
@@ -77,7 +77,7 @@ class CollectorVersion(Struct, frozen=True):
 
 
 class LoopSnapshot(Struct, frozen=True):
-    """What can be seen of a loop. `awaiting_first`: no session with this spec is over yet."""
+    """The visible state of a loop. `awaiting_first`: no session with this spec is over yet."""
 
     observed_generation: int
     started_at: datetime

@@ -10,7 +10,7 @@ from reconciler.planning.desired_state import DesiredCollector
 
 
 class NoAccessGiven(CollectorError):
-    """What somebody gave does not open the mailbox, or cannot be kept."""
+    """The password or consent that was given does not open the mailbox, or cannot be kept."""
 
     reason = "NoAccessGiven"
 

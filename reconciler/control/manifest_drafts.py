@@ -67,13 +67,13 @@ class ReplaceManifest(Struct, frozen=True):
 
 
 class DeleteManifest(Struct, frozen=True):
-    """No document of this collector."""
+    """The removal of a collector's document."""
 
     name: str
 
 
 class SwitchManifest(Struct, frozen=True):
-    """A collector that is enabled, or disabled."""
+    """The change of `enabled` in a collector's document."""
 
     name: str
     enabled: bool

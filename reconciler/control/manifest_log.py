@@ -1,5 +1,5 @@
-"""What the log says of manifests that become invalid, and when they are mended; a load that changes
-nothing says nothing."""
+"""Log the manifests that become invalid or valid again. A load that changes nothing logs
+nothing."""
 
 from __future__ import annotations
 

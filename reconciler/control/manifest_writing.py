@@ -61,8 +61,8 @@ class AppliedChange(Struct, frozen=True):
 
 
 class KnownManifests:
-    """Editors over the manifests of looks at a directory. What an editor knows of thousands of
-    files is made once for each look."""
+    """Makes editors over the manifests of an observed directory. The index of thousands of files is
+    made once for each observation."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

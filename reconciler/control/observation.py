@@ -72,7 +72,7 @@ _Record = FileRecord[DeclaredFile]
 
 
 class _SeenChange(Struct, frozen=True):
-    """A file that is otherwise than at the last look; None: not there."""
+    """A changed file: its record at the last look and now; None where the file is missing."""
 
     name: str
     before: _Record | None

@@ -110,7 +110,8 @@ def propose(directory: ManifestDirectory, place: Path, now: InForce) -> Proposal
 
 
 def recall_in_force(registry: Registry) -> InForce:
-    """Return what the ledger remembers as in force: what a daemon that starts now goes on with."""
+    """Return the manifests that the ledger records as in force: a daemon that starts now continues
+    with them."""
     good = recall_last_good(registry.last_good())
     remembered = {name: history.size for name, history in registry.histories().items()}
     return describe_in_force(good.values(), would_run(good), remembered)

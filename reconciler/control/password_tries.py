@@ -1,5 +1,5 @@
-"""How often the owner of a mailbox may try passwords: servers lock an account after a few wrong
-ones."""
+"""Limit how often the owner of a mailbox may try passwords: servers lock an account after a few
+wrong ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pausing the whole service: no session starts by itself, and every collector says so."""
+"""Pause the whole service: no session starts by itself, and every collector says so."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Making room: sessions that end early, because others wait whose host is blameless.
-
-First end sessions that were not let in for 8 seconds, and those that have run for a minute. They
-end after the message in hand, and 30 seconds later in any case.
-"""
+"""Make room: sessions that end early, because others wait whose host is blameless."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ class PushListener:
     """Owns the connection of one collector and decides when the next session should begin for it.
 
     `open_push` opens a connection; None where no server is to tell of new mail, whatever the
-    manifests say. `call_session` is told the time by which a session should begin: because mail has
-    come, or in order to open the connection again. It is not called while a session runs. All times
-    are of the event loop's clock.
+    manifests say. `call_session` is called with the time by which a session should begin: because
+    mail has come, or in order to open the connection again. It is not called while a session runs.
+    All times are of the event loop's clock.
     """
 
     __slots__ = (
@@ -81,8 +81,8 @@ class PushListener:
     # -- told by the loop
 
     def session_begins(self, collector: DesiredCollector) -> PushFactory | None:
-        """Note that a session begins. Return how it is to open the connection; None where it is
-        not to."""
+        """Note that a session begins. Return the function by which it opens the connection; None if
+        it is not to open one."""
         open_push = self._open_push
         if open_push is None or not collector.effective.collect.push:
             return None
@@ -96,7 +96,7 @@ class PushListener:
         return lambda: open_push(collector)
 
     def session_opened(self, push: Push | None) -> None:
-        """Listen on `push`, which has begun to. None: the session could not open it."""
+        """Listen on `push`, after its `begin`. None: the session could not open it."""
         if push is None:
             self._pause()
             return
@@ -107,14 +107,14 @@ class PushListener:
         self._readable()
 
     def session_failed(self, failure: Failure) -> None:
-        """Close the connection for a while where the server would rather have fewer of them."""
+        """Close the connection for a while, if the server wants fewer connections."""
         if failure.reason in _FEWER_CONNECTIONS and self._push is not None:
             self._close_connection()
             self._pause()
 
     def session_over(self) -> float | None:
-        """Note that the session is over. Return when the next one should begin where mail was told
-        meanwhile."""
+        """Note that the session is over. Return the time of the next one if the server reported
+        mail meanwhile, else None."""
         self._in_session = False
         return self._session_began + self._gap if self._mail_in_session else None
 

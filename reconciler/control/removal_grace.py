@@ -45,8 +45,8 @@ class RemovalGrace:
 
     @property
     def pause(self) -> float:
-        """Seconds until the first missing one can count as removed; infinite where none is
-        missing."""
+        """Return the seconds until the first missing manifest can count as removed; infinity where
+        none is missing."""
         return min(
             (max(0.0, self._gone_at(since) - self._now()) for since in self._since.values()),
             default=float("inf"),

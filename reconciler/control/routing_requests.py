@@ -1,4 +1,4 @@
-"""Requests for an explanation why a parked message has no recipient."""
+"""Explain, on request, why a parked message has no recipient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is being said: in sessions and checks that run, and over push connections."""
+"""The dialogues in progress: of sessions and checks that run, and over push connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunningDialogues:
     def begin(
         self, collector: str, what: str, started_at: datetime, lines: LinesSoFar
     ) -> Callable[[], None]:
-        """Show a dialogue as running; return what ends that, which may be called twice."""
+        """Show a dialogue as running. Return a function that ends that; it may be called twice."""
         running = _Running(what, started_at, lines)
         with self._lock:
             self._of.setdefault(collector, []).append(running)
@@ -43,7 +43,7 @@ class RunningDialogues:
         return end
 
     def dialogues(self, collector: str) -> Sequence[SessionDialogue]:
-        """Return those of a collector in which something was said. Blocking."""
+        """Return the dialogues of a collector that have lines. Blocking."""
         with self._lock:
             running = tuple(self._of.get(collector, ()))
         found = [

@@ -40,7 +40,7 @@ Waiting = tuple[str, Retry, DesiredCollector]
 
 
 class SecretCheck(Struct, frozen=True):
-    """Whether a collector's secret has changed, or the defect that prevented the look."""
+    """The answer whether a collector's secret has changed, or the defect that prevented it."""
 
     name: str
     changed: bool = False
@@ -88,7 +88,7 @@ class RunningSet:
         }
 
     def state(self, name: str) -> LoopSnapshot | None:
-        """Return what can be seen of its loop; None where it does not run."""
+        """Return the visible state of a collector's loop; None where it does not run."""
         loop = self._loops.get(name)
         return None if loop is None else loop.snapshot()
 
@@ -148,7 +148,7 @@ class RunningSet:
             self._loops[name] = loop
 
     def awaiting_secrets(self) -> list[Waiting]:
-        """Return those whose secret was refused, or could not be read."""
+        """Return the collectors whose secret was refused, or could not be read."""
         found: list[Waiting] = []
         for name in list(self._perhaps_awaiting):
             loop = self._loops.get(name)
@@ -178,7 +178,7 @@ class RunningSet:
             return SecretCheck(name, defect=defect)
 
     def secrets_changed(self, seen: Iterable[SecretCheck]) -> None:
-        """Start the next sessions of those whose secret has changed."""
+        """Start the next sessions of the collectors whose secret has changed."""
         for one in seen:
             self.defects.judge(one.name, _STAMPING, one.defect)
             if one.changed and one.name in self._loops:
@@ -213,12 +213,12 @@ class RunningSet:
         return name in self._loops and self._loops[name].busy
 
     def back_off(self, collector: DesiredCollector, retry: Retry | None) -> None:
-        """Take over what a check has found; see `Loop.back_off`."""
+        """Take over the back-off that a check has found; see `Loop.back_off`."""
         if collector.name in self._loops:
             self._loops[collector.name].back_off(collector, retry)
 
     def quiet(self, name: str) -> AbstractAsyncContextManager[None]:
-        """Keep this collector without a session inside of this context."""
+        """Keep this collector without a session inside this context."""
         loop = self._loops.get(name)
         return nullcontext() if loop is None else loop.quiet()
 

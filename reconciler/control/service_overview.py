@@ -1,5 +1,5 @@
-"""What a look at all collectors finds, for the page and the API. With 10,000 of them a look takes
-some time. Other work goes on meanwhile, and the result also answers the next requests."""
+"""The overview of all collectors, for the page and the API. With 10,000 of them it takes some time.
+Other work goes on meanwhile, and the result also answers the next requests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _UNCHANGED, _CHANGED = 10.0, 3.0
 
 
 class Overview(Struct, frozen=True):
-    """What a look found. `labels` and `hosts` are counted, `ready` counts the statuses of the
-    condition Ready."""
+    """The result of a look at all collectors. `labels` and `hosts` are counted, `ready` counts the
+    statuses of the condition Ready."""
 
     total: int
     states: Mapping[CollectorState, int]
@@ -88,7 +88,7 @@ class _OverviewTally:
 
 
 class ServiceOverview:
-    """Looks at all collectors, and keeps what it found for a while."""
+    """Makes overviews, and keeps the last one for a while."""
 
     def __init__(self, board: StatusBoard, clock: Clock) -> None:
         self._board = board
@@ -100,7 +100,7 @@ class ServiceOverview:
         self._looking = asyncio.Lock()
 
     async def current(self) -> Overview:
-        """Return what a look finds: up to three seconds old in a large service."""
+        """Return the overview. In a large service it is up to three seconds old."""
         found = await self._board.drawn()
         if self._kept is None or not self._serves(self._kept):
             async with self._looking:

@@ -1,5 +1,5 @@
 """The pause of the whole service, in a file of the state directory, so that it survives a restart.
-It holds who asked for it, and why."""
+The file names the person who asked for it, and the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the API and the page read: snapshots, queries and histories. No live loop is handed out."""
+"""The reading part behind the API and the page: snapshots, queries and histories. No live loop is
+handed out."""
 
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ _AT_ONCE = 1000
 
 
 class CollectorActivity(Struct, frozen=True):
-    """What a collector does now. `busy`: a session runs. `events`: the newest first."""
+    """The present activity of a collector. `busy`: a session runs. `events`: the newest first."""
 
     busy: bool
     events: Sequence[CollectorEvent]
@@ -101,7 +102,7 @@ class ServiceViews:
         self._started = clock.monotonic()
 
     def list(self, search: str = "", labels: Iterable[Selector] = ()) -> list[ShownCollector]:
-        """Return those that `search` and each of `labels` select, sorted by name."""
+        """Return the collectors that `search` and each of `labels` select, sorted by name."""
         wanted = tuple(labels)
         return [
             found
@@ -115,7 +116,7 @@ class ServiceViews:
         return await self._board.drawn()
 
     def those_of(self, names: Iterable[str]) -> Sequence[ShownCollector]:
-        """Return those of these collectors that are there."""
+        """Return the collectors with these names, as far as there are any."""
         found = map(self._board.collector, names)
         return [one for one in found if one is not None]
 
@@ -152,7 +153,7 @@ class ServiceViews:
         return selected
 
     async def overview(self) -> Overview:
-        """Return what a look at all collectors finds, such as what needs attention."""
+        """Return the overview of all collectors, with what needs attention."""
         return await self._overview.current()
 
     async def messages_last_day(self) -> int:
@@ -160,8 +161,8 @@ class ServiceViews:
         return (await self.recent()).total(self._clock.now())
 
     async def recent(self) -> RecentMessages:
-        """Return what was collected in the last hours. The first call reads what the ledger knows
-        from before this process."""
+        """Return the messages of the last hours by collector. The first call reads the ledger, for
+        the time before this process."""
         if not self._recalled:
             self._recalled = True
             since = self._clock.now() - SPAN
@@ -176,12 +177,12 @@ class ServiceViews:
         return self._board.recent
 
     async def history_sizes(self, names: Collection[str]) -> Mapping[str, int]:
-        """Return how many messages are remembered of each of these."""
+        """Return the number of remembered messages of each of these collectors."""
         histories = await self._asking.run(self._registry.histories, names)
         return {name: history.size for name, history in histories.items()}
 
     async def describe(self, name: str, sessions: int = 20) -> Description:
-        """Return all that is known of one collector, with so many of its last sessions."""
+        """Return everything about one collector, with at most `sessions` of its last sessions."""
         found = self._known(name)
         histories = await self._asking.run(self._registry.histories, [name])
         last = await self._asking.run(self._registry.sessions, name, sessions)
@@ -284,7 +285,7 @@ class ServiceViews:
         return plan_as_data(found, remembered, self._clock.now() + KEPT)
 
     async def excerpts(self, most: int) -> Sequence[DiagnosticExcerpt]:
-        """Return so many diagnostics, the errors first, with the lines that they are about."""
+        """Return at most `most` diagnostics with their source lines, errors first."""
         found = sorted(self.diagnostics, key=lambda one: not one.is_error)[:most]
         return await self._asking.run(excerpts, found)
 
@@ -309,7 +310,7 @@ class ServiceViews:
         return self._controller.loaded
 
     async def snapshot(self) -> ServiceSnapshot:
-        """Return what the metrics are drawn from."""
+        """Return the data of the metrics."""
         moved = self._controller.moved_at
         return ServiceSnapshot(
             await self.all_collectors(),
@@ -327,7 +328,7 @@ class ServiceViews:
         return self._registry.size()
 
     async def in_force(self) -> InForce:
-        """Return what is in force now: what a plan starts from."""
+        """Return the manifests in force, from which a plan starts."""
         good, running = self._controller.in_force, self._loops.actual()
         histories = await self._asking.run(self._registry.histories)
         return describe_in_force(

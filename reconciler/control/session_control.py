@@ -1,4 +1,4 @@
-"""What a running session and the event loop exchange: requests to stop, and counters."""
+"""The exchange between a running session and the event loop: requests to stop, and counters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.model.outcomes import Failure, SessionReport
 
 
 class SessionControl:
-    """What a running session and the event loop know of each other.
+    """The state that a running session shares with the event loop.
 
     The session asks for `stopping` between messages, reports its `progress`, and registers with
     `on_give_up` what breaks its connection. The event loop does the rest.
@@ -108,8 +108,8 @@ class Relay:
             self.call(self._deliver)
 
     def call(self, call: Callable[[], None]) -> None:
-        """Make a call in the event loop; none where that is closed and the session was left
-        behind."""
+        """Call a function in the event loop. Nothing is called if the loop is closed, because the
+        session was left behind."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call)
 

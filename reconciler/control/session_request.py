@@ -35,9 +35,9 @@ class SessionRequest(Struct, frozen=True):
     """A session to run.
 
     `retry` is the back-off as it is kept, of this spec or of an older one. `unpark`: the spec is
-    new, so parked messages are tried again. `judge` returns what the report means beside what
-    others found at the same host. `open_push` opens the connection on which the server is to tell
-    of new mail; None where it is not to.
+    new, so parked messages are tried again. `judge` corrects the report by the results of other
+    collectors of the same host. `open_push` opens the connection on which the server is to tell of
+    new mail; None where it is not to.
     """
 
     collector: DesiredCollector
@@ -49,8 +49,8 @@ class SessionRequest(Struct, frozen=True):
 
 
 class SessionResult(Struct, frozen=True):
-    """How a session went, and the back-off that follows. `push`: the connection that was asked for;
-    None where it could not be opened."""
+    """The result of a session, and the back-off that follows. `push`: the connection that was asked
+    for; None where it could not be opened."""
 
     report: SessionReport
     retry: Retry | None

@@ -106,8 +106,8 @@ class StatusBoard:
         return self._sorted()
 
     async def drawn(self) -> Sequence[ShownCollector]:
-        """Return all collectors, sorted by name, when whatever has changed by now is drawn; others
-        work meanwhile."""
+        """Return all collectors, sorted by name, after all present changes have been drawn in
+        parts, with other work in between."""
         self._look_at_outages()
         changed = list(self._changed)
         for start in range(0, len(changed), _AT_ONCE):

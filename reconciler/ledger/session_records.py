@@ -80,7 +80,8 @@ class SessionRecords(Transactions):
             ]
 
     def collected_between(self, since: datetime, until: datetime) -> Sequence[CollectedCount]:
-        """Return what the sessions that ended then collected. Those without mail are left out."""
+        """Return the messages that sessions collected which ended in this time. Sessions without
+        mail are left out."""
         with self.reading() as connection:
             return [
                 CollectedCount(row.name, row.finished_at, row.collected)

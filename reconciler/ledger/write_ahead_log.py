@@ -44,7 +44,7 @@ class WriteAheadLog:
                 self._identity = found.st_dev, found.st_ino
 
     def damage(self) -> str:
-        """Return what happened to the log; "" where it is as it was left."""
+        """Return a description of what happened to the log; "" if it is as it was left."""
         if self._identity is None:
             return ""
         try:
@@ -69,9 +69,9 @@ class WriteAheadLog:
 
     @contextmanager
     def kept_where_cut(self) -> Iterator[None]:
-        """Let SQLite close the log. It would move what it still finds of a cut log into the ledger,
-        and damage that. So it finds nothing then, and the log is put back afterwards: the next one
-        to open it reads it up to the last whole transaction."""
+        """Keep a cut log while SQLite closes it. SQLite would move the rest of a cut log into the
+        ledger, and so damage the ledger. So it finds no log, and the log is put back afterwards.
+        The next process that opens it reads it up to the last whole transaction."""
         if self.damage() != "cut":
             yield
             return

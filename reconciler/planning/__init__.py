@@ -1,2 +1,2 @@
-"""Planning, pure: what is declared and what was good make the desired state; against the running
-set it is a plan."""
+"""Planning. Pure: the declared and the last good manifests give the desired state. Compared with
+the running collectors, it gives the plan."""

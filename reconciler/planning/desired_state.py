@@ -1,5 +1,5 @@
-"""The desired state: which collectors shall run, and with which spec. It follows from the manifests
-and from what was good before.
+"""The desired state: which collectors should run, and with which spec. It follows from the
+manifests and from their last good versions.
 
 No mistake stops a collector. If a manifest cannot be read or understood, its last good version
 stays in force, and its problem is shown.
@@ -81,8 +81,8 @@ class DesiredCollector(Struct, frozen=True):
 
     @property
     def supported(self) -> bool:
-        """Whether it may run: this version can do what it says, and it waits for no other one to
-        end."""
+        """Whether it may run: this version supports all its fields, and no other collector has to
+        end first."""
         return self.problem is None or self.problem.reason not in {NOT_SUPPORTED, RENAMING}
 
 
@@ -101,7 +101,8 @@ class InvalidCollector(Struct, frozen=True):
 
 
 class Desired(Struct, frozen=True):
-    """The desired state. `good` are the manifests in force: the last good ones of the next time."""
+    """The desired state. `good` are the manifests in force, which are the last good ones of the
+    next look."""
 
     collectors: Mapping[str, DesiredCollector]
     invalid: Mapping[str, InvalidCollector]
@@ -123,9 +124,9 @@ def desire(
     last_good: Mapping[Key, Declaration],
     previous: Mapping[str, DesiredCollector] | None = None,
 ) -> Desired:
-    """Return which collectors shall run. `last_good` are the manifests that were in force the
-    last time. `previous` are the collectors that were desired then. Those for which nothing
-    changed are the same objects again, so that the others are found fast."""
+    """Return which collectors should run. `last_good` are the manifests that were in force the last
+    time. `previous` are the collectors that were desired then. Those for which nothing changed are
+    the same objects again, so that the others are found fast."""
     destinations, destination_versions, gone = choose_destinations(observed, last_good)
     versions = choose_collectors(observed, last_good)
     rerouting = find_rerouting(versions.values(), destinations, observed, last_good)

@@ -29,7 +29,7 @@ class Destinations:
     A removed Destination stays in force for the collectors that still name it, so that their mail
     is not delivered elsewhere. `kept` has the names of those that are still in use.
 
-    The built-in one is for where none is declared. A Destination that was never valid still counts
+    The built-in one is used where none is declared. A Destination that was never valid still counts
     as declared. Otherwise its mail would be delivered elsewhere, and deleted on the server.
     """
 
@@ -40,9 +40,9 @@ class Destinations:
         never_valid: str = "",
         built_in_so_far: Collection[str] = (),
     ) -> None:
-        """`never_valid`: what is wrong with one of which no version was ever good; "" where there
-        is none. `built_in_so_far`: collectors whose mail went to the built-in one, and goes on to
-        do so."""
+        """`never_valid`: the error of a Destination that was never valid; "" where there is none.
+        `built_in_so_far`: collectors that keep the built-in one, to which their mail has gone so
+        far."""
         self._declared = declared
         self._gone = gone
         self._never_valid = never_valid

@@ -1,5 +1,5 @@
-"""What differs between two versions of a collector, field by field, and what follows from it for
-the mail."""
+"""Find the differences between two versions of a collector, field by field, and the consequences
+for the mail."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FieldChange(Struct, frozen=True):
 
 
 def changes(before: DesiredCollector | None, after: DesiredCollector) -> tuple[FieldChange, ...]:
-    """Return what differs, in the order of the manifest. Of a new collector: what its manifest says
-    beyond the defaults."""
+    """Return the differences in the order of the manifest. For a new collector these are the fields
+    that differ from the defaults."""
     old, new = _fields(before) if before else {}, _fields(after, defaults=before is not None)
     names = dict.fromkeys([*new, *old])
     return tuple(

@@ -24,8 +24,8 @@ class ManifestDifference(Struct, frozen=True):
 def difference(
     before: ObservedManifests, now: ObservedManifests, good: Mapping[Key, Declaration]
 ) -> ManifestDifference | None:
-    """Return what differs between two looks; None where it is more than collectors that came, went
-    or changed. `good` are the manifests in force."""
+    """Return the difference between two looks; None if more than collectors came, went or changed.
+    `good` are the manifests in force."""
     if _apart_from_collectors(before) != _apart_from_collectors(now):
         return None
     changed, lost = _changes(before.declarations, now.declarations)
@@ -107,8 +107,8 @@ def desired_near(
 ) -> Desired:
     """Return the part of what is desired that decides about a few collectors: `name`, and those in
     `observed`. That is the collectors themselves, the Destinations, and removed collectors (see
-    `is_declared`) that may now have another name. It does for a desired state without a held
-    rerouting: that counts all collectors."""
+    `is_declared`) that may now have another name. It is valid only without a held rerouting,
+    because that counts all collectors."""
     near = {("MailCollector", name), *(one.key for one in observed.declarations)}
     near |= {(one.kind, one.name) for one in observed.broken}
     good = {

@@ -1,4 +1,4 @@
-"""What the directory of manifests holds, as planning sees it, and the last good manifests of the
+"""The manifests of the directory as planning sees them, and the last good manifests of the
 ledger."""
 
 from __future__ import annotations

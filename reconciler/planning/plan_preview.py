@@ -1,5 +1,5 @@
-"""Plans what would be done, from what is in force. That is known from a daemon's API or from the
-ledger."""
+"""Preview the plan that follows from the manifests in force. Those come from a daemon's API or from
+the ledger."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
 
 
 def preview(observed: ObservedManifests, now: InForce) -> Plan:
-    """Return what would be done if the directory held `observed`. Raises ValueError where this
-    version does not understand what is in force."""
+    """Return the plan if the directory held `observed`. Raises ValueError where this version does
+    not understand what is in force."""
     good = {found.key: found for found in map(_declaration, now.manifests)}
     known = desire(ObservedManifests(tuple(good.values())), good).collectors
     running = {
@@ -63,8 +63,8 @@ def preview(observed: ObservedManifests, now: InForce) -> Plan:
 
 
 def relocate(observed: ObservedManifests, here: str, there: str) -> ObservedManifests:
-    """Return what would be observed if the directory `here` stood at `there`: files and relative
-    paths are then below `there`."""
+    """Return the observation if the directory `here` were at `there`: files and relative paths are
+    below `there`."""
 
     def at(path: str) -> str:
         return (

@@ -1,5 +1,5 @@
-"""The plan: one step for each collector, so that what runs is what is desired. It is printed,
-applied and counted as it is."""
+"""The plan: one step for each collector, which makes the running collectors equal to the desired
+ones. It is printed, applied and counted in this form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.planning.renames import Rename
 
 
 class Start(Struct, frozen=True):
-    """A collector that shall run and does not. `changes` are what its manifest says beyond the
+    """A collector that should run and does not. `changes` are the fields that differ from the
     defaults; `consequences`: see `Replace`."""
 
     name: str
@@ -34,7 +34,7 @@ class Replace(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """A collector that runs and shall not: it finishes its message. `becomes` is the name under
+    """A collector that runs and should not: it finishes its message. `becomes` is the name under
     which its history goes on; "" where it does not."""
 
     name: str
@@ -43,8 +43,8 @@ class Stop(Struct, frozen=True):
 
 
 class Keep(Struct, frozen=True):
-    """A collector that stays as it is: it runs with this very spec, or does not run and shall
-    not."""
+    """A collector that stays as it is: it runs with this spec already, or neither runs nor
+    should."""
 
     name: str
     reason: str

@@ -1,5 +1,4 @@
-"""Finds collectors that only changed their name: the history of the old one goes on under the new
-name.
+"""Find collectors that only changed their name: the history continues under the new name.
 
 Otherwise everything on the server would count as new, and be collected again.
 """
@@ -22,10 +21,10 @@ from reconciler.planning.observed_manifests import (
 
 
 class Rename(Struct, frozen=True):
-    """The possible earlier name of a new collector. `old` is the only collector that it can have
-    been; "" where there is none, or more than one. `alike` are those that are no longer declared
-    and collected from the same account. `awaits`: the old one has not ended yet. `rivals` are
-    other new ones that differ in the name alone."""
+    """The possible earlier name of a new collector. `old` is the only possible one; "" where there
+    is none, or more than one. `alike` are those that are no longer declared and collected from the
+    same account. `awaits`: the old one has not ended yet. `rivals` are other new ones that differ
+    in the name alone."""
 
     old: str
     alike: tuple[str, ...]
@@ -115,8 +114,8 @@ def find_exchanges(
     """Return the histories that change their names (new to old), because existing collectors
     exchanged names or each took the next one's.
 
-    Each must be the same as exactly one other was, but for name and title. Everybody's history
-    finds a name in this way, or nobody's is moved.
+    Each must equal exactly one other as that was declared before, except for name and title. If one
+    history finds no name in this way, none is moved.
     """
     if not changed:
         return {}

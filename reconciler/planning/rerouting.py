@@ -1,6 +1,6 @@
 """The check whether mail would go to another default Destination than before.
 
-The right to declare one Destination must not suffice to get the mail of all collectors. So the
+The permission to declare one Destination must not suffice to get the mail of all collectors. So the
 change is held where it concerns two or more collectors, until somebody confirms it.
 """
 

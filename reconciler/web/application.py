@@ -58,8 +58,8 @@ def _described(found: list[Operation]) -> list[Operation]:
 
 
 def application(control: ControlService, paths: DaemonPaths, rules: AccessRules) -> Starlette:
-    """Return the ASGI application. Whoever serves it puts the principal into the scope: see
-    `trusted`, and `web.access.access_guard` for TCP."""
+    """Return the ASGI application. The server puts the principal into the scope: see `trusted`, and
+    `web.access.access_guard` for TCP."""
     app = Starlette(
         routes=routes(_described(operations(control, paths))),
         exception_handlers=dict(ERROR_HANDLERS),

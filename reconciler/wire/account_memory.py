@@ -1,4 +1,4 @@
-"""What the sessions of an account have learnt about its server.
+"""Facts that the sessions of an account have learnt about its server.
 
 It holds how to log in there, and what the server offers but does not handle. It is kept in memory
 only: its loss costs one refused login after a start. An account that is edited, or a server that is

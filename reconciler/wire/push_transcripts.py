@@ -1,4 +1,4 @@
-"""What is said over connections that stay open for days, within a bound for all of them.
+"""The transcripts of connections that stay open for days, within a bound for all of them.
 
 Where it is reached, the lines of the connection that was opened first are forgotten.
 """

@@ -99,7 +99,7 @@ def handshake(wrapped: ssl.SSLSocket, endpoint: Endpoint) -> None:
 
 
 class _Pinned(ssl.SSLContext):
-    """A context that trusts one certificate, whoever signed it and whatever its names are."""
+    """A context that trusts one certificate, whatever its issuer and its names are."""
 
     digest: str
 

@@ -1,4 +1,5 @@
-"""What was said in one session, over one connection or several, without its secrets.
+"""The lines that were sent and received in one session, over one connection or several, without its
+secrets.
 
 The data of a login are left out before the line is kept: the arguments of its command, and every
 line until the server's answer. What a server quotes of a secret is found when the lines are shown

@@ -1,8 +1,10 @@
-"""Pages name only modules, functions and members of the package that are there."""
+"""Pages name only modules, functions and members of the package that are there. Docstrings name
+only errors that are there."""
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -80,4 +82,37 @@ def test_every_module_and_member_exists(name: str) -> None:
             continue
         if not known:
             missing.append(word)
+    assert missing == []
+
+
+def known_types() -> set[str]:
+    """Return the names of classes: Python's own, those of the package, and imported ones."""
+    imported = {
+        alias.asname or alias.name
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return {*dir(builtins), *imported, *(name for name, _ in defined_names())}
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    for module, tree in MODULES.items():
+        yield module, ast.get_docstring(tree) or ""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module}.{node.name}", ast.get_docstring(node) or ""
+
+
+def test_every_error_that_a_docstring_names_exists() -> None:
+    """Check each capitalised word behind "raise" and "Raises", up to the sentence's end."""
+    known = known_types()
+    missing = [
+        f"{place}: {word}"
+        for place, text in docstrings()
+        for clause in re.findall(r"\b[Rr]aises? ((?:[^.]|\.(?=\w))*)", re.sub(r"`.*?`", "", text))
+        for word in re.findall(r"(?<![\w.-])(?:[A-Z][a-z]+)+\b(?! ?\d)", clause)
+        if word not in known
+    ]
     assert missing == []

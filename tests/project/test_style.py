@@ -1,4 +1,4 @@
-"""What docs/style.md asks of the pages: no word of its list, and no long sentence."""
+"""What docs/style.md asks: no word of its list in pages and code, no long sentence in pages."""
 
 from __future__ import annotations
 
@@ -64,3 +64,16 @@ def test_a_page_uses_no_word_of_the_list(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_no_long_sentence(page: str) -> None:
     assert [each for each in sentences(PAGES[page]) if len(each.split()) > LONGEST] == []
+
+
+def test_the_code_uses_no_word_of_the_list() -> None:
+    """In docstrings, comments, messages and templates. `--mend` is an option's name."""
+    pattern = re.compile(rf"\b({'|'.join(set(avoided()) - {'mend'})})", re.IGNORECASE)
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for ending in ("py", "html", "js")
+        for path in sorted((ROOT / "reconciler").rglob(f"*.{ending}"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []

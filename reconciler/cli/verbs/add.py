@@ -15,7 +15,7 @@ from reconciler.cli.common_options import FILES, common_options
 from reconciler.cli.connect import manifests_to_write
 from reconciler.cli.readable_text import print_message
 from reconciler.cli.verb import verb
-from reconciler.cli.verbs.completion import Labels
+from reconciler.cli.verbs.completion import LabelAssignments
 from reconciler.manifests.editing.git_commit import require_committable
 from reconciler.model import known_providers
 from reconciler.model.errors import CollectorError
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
     "-l",
     "--label",
     "labels",
-    type=Labels(),
+    type=LabelAssignments(),
     metavar="LABEL=VALUE",
     multiple=True,
     help="A label, or several with commas between them; may be repeated.",

@@ -63,8 +63,8 @@ def collector_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     ]
 
 
-class Label(click.ParamType[Selector]):
-    """A selector of labels."""
+class LabelSelector(click.ParamType[Selector]):
+    """The parameter type of a label selector such as `team in (sales,support)`."""
 
     name = "selector"
 
@@ -97,8 +97,8 @@ class Label(click.ParamType[Selector]):
         ]
 
 
-class Labels(Label):
-    """Labels to give."""
+class LabelAssignments(LabelSelector):
+    """The parameter type of labels to set, such as `team=sales,env=test`."""
 
     name = "labels"
 

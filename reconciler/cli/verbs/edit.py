@@ -54,7 +54,7 @@ def parse_field(text: str) -> tuple[str, ...]:
 
 
 class EditableField(click.ParamType[tuple[str, ...]]):
-    """A field's path."""
+    """The parameter type of a field such as spec.collect.interval: its keys."""
 
     name = "field"
 
@@ -68,7 +68,7 @@ class EditableField(click.ParamType[tuple[str, ...]]):
 
 
 class Assignment(click.ParamType[tuple[tuple[str, ...], str]]):
-    """A field's path, and its value as text."""
+    """The parameter type FIELD=VALUE: the field's keys, and its value as text."""
 
     name = "field=value"
 
@@ -166,7 +166,7 @@ def _with_editor(settings: Settings, name: str, message: str, *, git_commit: boo
 
 
 class _Draft:
-    """What was typed in the editor. `text` is None while nothing of it would be lost."""
+    """The text that was typed in the editor, or None if it need not be saved."""
 
     text: str | None = None
 

@@ -23,7 +23,7 @@ from reconciler.cli.common_options import READING, common_options
 from reconciler.cli.connect import open_collectors, warn_without_daemon
 from reconciler.cli.readable_text import plain_terminal, print_message
 from reconciler.cli.verb import print_error, verb
-from reconciler.cli.verbs.completion import Label, collector_names
+from reconciler.cli.verbs.completion import LabelSelector, collector_names
 from reconciler.model.selectors import EVERYTHING, Selector
 from reconciler.model.settings import Settings
 
@@ -85,7 +85,7 @@ Observation = tuple[list["ShownCollector"], list[str]]
     "--label",
     "--selector",
     "selectors",
-    type=Label(),
+    type=LabelSelector(),
     metavar="SELECTOR",
     multiple=True,
     help="Only those whose labels are so: team=sales, team!=sales, team in (sales,support), "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import click
 
 from reconciler.cli.common_options import common_options
@@ -18,7 +21,7 @@ from reconciler.model.settings import Settings
     ],
     exits={0: "the service is paused", 1: "that cannot be kept, or the daemon refuses", 2: "usage"},
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why; shown to whoever looks.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, shown while the service is paused.")
 @common_options(uses=frozenset({"--state-dir"}))
 def command(settings: Settings, reason: str) -> int:
     """Pauses the whole service: no collector starts a session, until `mailcollector resume`. The
@@ -27,14 +30,21 @@ def command(settings: Settings, reason: str) -> int:
     possible, and the daemon stays healthy and ready."""
     # the whole of the daemon, not for --help
     from reconciler.app import without_daemon  # noqa: PLC0415
-    from reconciler.cli.account_name import user_name  # noqa: PLC0415
 
     daemon = running_daemon(settings)
     if daemon is None:
-        without_daemon.pause(settings, user_name(), reason)
+        without_daemon.pause(settings, _user_name(), reason)
         click.echo("the service is paused; no daemon runs")
         return 0
     with daemon:
-        daemon.pause(user_name(), reason)
+        daemon.pause(_user_name(), reason)
     click.echo("the service is paused")
     return 0
+
+
+def _user_name() -> str:
+    """Return the name of the user who runs this program, or the UID where the user has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"

@@ -1,4 +1,5 @@
-"""What a message's header says about its recipients, tier by tier: field, line and address."""
+"""Find the addresses in a message's header that may be its recipients, tier by tier: field, line
+and address."""
 
 from __future__ import annotations
 

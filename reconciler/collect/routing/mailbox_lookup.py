@@ -1,4 +1,4 @@
-"""Which local mailbox belongs to a remote address, and whether it exists."""
+"""Find the local mailbox of a remote address, and whether it exists."""
 
 from __future__ import annotations
 

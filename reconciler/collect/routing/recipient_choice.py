@@ -47,7 +47,7 @@ def route(
     exists: Exists,
     deliverable: Deliverable = lambda _: True,
 ) -> Routing:
-    """Return who gets the message that begins with `head` (the whole header block, or
+    """Return the recipients of the message that begins with `head` (the whole header block, or
     `mail.headers.HEAD` octets).
 
     `account` is the account's own address. `exists` and `deliverable` may raise

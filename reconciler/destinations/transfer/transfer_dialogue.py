@@ -86,7 +86,7 @@ class Transaction(Struct, frozen=True):
 class TransferDialogue:
     """A connection to a mail system, from the greeting to QUIT.
 
-    Any method may raise an error of `WIRE`, or Closing. After either, the connection cannot be
+    Any method may raise an error of `WIRE`, or ServerCloses. After either, the connection cannot be
     used.
     """
 

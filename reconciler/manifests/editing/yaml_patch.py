@@ -68,7 +68,8 @@ def typed_yaml(text: str) -> Any:
 
 
 def apply_settings(text: str, settings: Sequence[Setting]) -> str:
-    """Return a document's text with these fields changed. Raises Unpatchable and Unusable."""
+    """Return a document's text with these fields changed. Raises Unpatchable and
+    UnusableDocument."""
     if len(settings) > MOST_PATCHED:
         return _written_anew(text, settings)
     for setting in settings:

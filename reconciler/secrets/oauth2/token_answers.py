@@ -77,7 +77,7 @@ def read_answer(
 ) -> dict[str, Any]:
     """Read the body of a response, and return the JSON object in it.
 
-    Raises Answered for an error of the protocol, whose text has none of `secrets` in it. Raises
+    Raises ErrorAnswer for an error of the protocol, whose text has none of `secrets` in it. Raises
     ConnectionFailed, Throttled, ProtocolViolation and SourceUnsuitable for other answers.
     """
     body = _body(response)

@@ -62,7 +62,8 @@ def post(
     one, the next one is tried: then the server has not looked at the grant. No text of an error
     quotes any of `secrets`.
 
-    Raises Answered, ConnectionFailed, Throttled, ProtocolViolation, SourceUnsuitable, TlsRefused.
+    Raises ErrorAnswer, ConnectionFailed, Throttled, ProtocolViolation, SourceUnsuitable,
+    TlsRefused.
     """
     for client in clients[:-1]:
         try:

@@ -239,8 +239,8 @@ class FolderLister:
     """Lists a folder whose listing as a whole ends the connection or leaves messages out.
 
     It asks for the UIDs alone, then for sizes in blocks. A block that ends the connection is
-    divided, down to the message whose size cannot be had. When `go_on` raises, call it again with
-    another connection: what has come is kept.
+    divided, down to the message whose size cannot be had. When `continue_over` raises, call it
+    again with another connection: what has come is kept.
     """
 
     def __init__(

@@ -33,8 +33,8 @@ _UNUSABLE = "the file of tokens cannot be used; the log says more"
 
 
 class AccessGuard:
-    """An ASGI application that passes on permitted requests, each with its principal in the
-    scope. It refuses the others with a problem, or sends a browser to the login."""
+    """An ASGI application that passes on permitted requests, each with its principal in the scope.
+    It refuses the others with a problem, or sends a browser to the login."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
@@ -62,7 +62,7 @@ class AccessGuard:
             )
 
     def _general_refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the refusal of a request that is refused whoever sends it; None where it is
+        """Return the refusal of a request that nobody may send; None where it is
         not."""
         if "content-length" in headers and "transfer-encoding" in headers:
             # a proxy in front may have found the request's end elsewhere (RFC 9112, section 6.3)

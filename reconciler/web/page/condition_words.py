@@ -42,7 +42,7 @@ _DO = {
         "Put the password where the manifest says, readable by the service, or enter it in the "
         "form."
     ),
-    "PolicyRefused": gettext_noop("Ask whoever runs the service, or change the manifest."),
+    "PolicyRefused": gettext_noop("Ask the administrator of the service, or change the manifest."),
     "InvalidManifest": gettext_noop("Correct the manifest. Its last good version stays in force."),
     "NotSupported": gettext_noop("Use another version of mailcollector, or change the manifest."),
     "LedgerUnavailable": gettext_noop(
@@ -65,7 +65,7 @@ _ACTS = {
     "InvalidManifest": (gettext_noop("Show the errors"), "/manifests"),
     "Removed": (gettext_noop("Look and confirm"), "/manifests"),
 }
-"""The link that leads to where a reason can be mended."""
+"""The link that leads to where a reason can be fixed."""
 _RECONCILING = {
     "Replacing": gettext_noop("The changed manifest is taken over when the session in hand is over")
 }
@@ -139,7 +139,7 @@ def _has_oauth2(collector: ShownCollector) -> bool:
 
 
 def _acting(found: ConditionWords, collector: ShownCollector, language: Language) -> ConditionWords:
-    """Add the link to where it can be mended, if there is one."""
+    """Add the link to where it can be fixed, if there is one."""
     if found.reason not in _ACTS or (found.reason in _LOGINS and _has_oauth2(collector)):
         return found
     text, path = _ACTS[found.reason]

@@ -21,7 +21,7 @@ class UnreadableValue(Exception):
 
 
 def typed_value(text: str, field: SchemaField) -> Any:
-    """Return the value of a field; None for an empty text. Raises NotReadable."""
+    """Return the value of a field; None for an empty text. Raises UnreadableValue."""
     if not text:
         return None
     return _READERS.get(field.shape, str)(text)

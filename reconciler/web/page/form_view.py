@@ -1,4 +1,4 @@
-"""The form of a collector: adding one, editing one, what it would write, and a check beforehand."""
+"""The pages of a collector's form: add, edit, preview, check and save."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a mail address tells about an account: its provider's server, and what the provider
-wants."""
+"""Find the provider of a mail address: its server, and what it requires of the account."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KINDS = {DESTINATION: "Destination", TEMPLATE: "Template"}
 
 
 class OfferedName(Struct, frozen=True):
-    """A name with the words for it. An empty one is no value."""
+    """A choice: a name, and the words for it. An empty name means no value."""
 
     name: str
     words: str
@@ -25,8 +25,8 @@ class OfferedName(Struct, frozen=True):
 def offered_names(
     manifests: ManifestService, values: Values, data: Data, language: Language
 ) -> Mapping[str, Sequence[OfferedName]]:
-    """Return what can be chosen, by the names of fields. What a form holds is among it, whether it
-    is declared or not."""
+    """Return the choices by the names of fields. The form's present value is among them, declared
+    or not."""
     found = {field: manifests.others(kind) for field, kind in KINDS.items()}
     none = {
         DESTINATION: _without_destination(found[DESTINATION], data, language),

@@ -1,4 +1,4 @@
-"""What the page says after an action: one of a few fixed sentences, named in the address that the
+"""The page's sentence after an action. It is one of a few fixed ones, named in the address that the
 action leads to. No text of the address is shown."""
 
 from __future__ import annotations

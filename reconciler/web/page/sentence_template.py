@@ -1,4 +1,4 @@
-"""A template of sentences: what a sentence looks like whose values are put in later."""
+"""The template of a sentence, with places for values."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def has_values(source: str) -> bool:
 
 
 class SentenceTemplate(Struct, frozen=True):
-    """A template: the texts before, between and behind its values. `longest` is the longest of
-    them, and `weight` the length of all. `translations` has one text, or one for each plural."""
+    """A template: the texts before, between and after its values. `longest` is the longest of them,
+    and `weight` the length of all. `translations` has one text, or one for each plural."""
 
     texts: tuple[str, ...]
     translations: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Entries as people type or paste them, in the form that the manifest wants."""
+"""Bring entries that people type or paste into the form that the manifest needs."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _UNITS: Mapping[str, str] = {word: unit for unit, words in _WORDS.items() for wo
 
 
 def tidy(sent: Values, loaded: Values, fields: SchemaField) -> Values:
-    """Return what was sent, with what somebody changed in the form that the manifest wants. What
-    cannot be read stays as it is, for a rule to say so."""
+    """Return the sent values, with the changed ones in the form that the manifest needs. A value
+    that cannot be read stays as it is, and a rule reports it."""
     found = dict(sent)
     for field in fields.leaves():
         text = sent.get(field.name)

@@ -8,4 +8,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The tables are what they were."""
+    """Change nothing: the tables stay as they are."""

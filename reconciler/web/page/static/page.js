@@ -73,7 +73,7 @@ function enableAgain() {
   pressed = [];
 }
 
-// A button that is disabled loses the focus; whoever pressed it by a key finds it again.
+// A button that is disabled loses the focus; it is given back to somebody who pressed it by a key.
 export function enable(button) {
   button.disabled = false;
   if (document.activeElement === document.body) button.focus({ preventScroll: true });
