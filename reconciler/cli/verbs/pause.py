@@ -21,7 +21,12 @@ from reconciler.model.settings import Settings
     ],
     exits={0: "the service is paused", 1: "that cannot be kept, or the daemon refuses", 2: "usage"},
 )
-@click.option("--reason", default="", metavar="TEXT", help="The reason, shown while the service is paused.")
+@click.option(
+    "--reason",
+    default="",
+    metavar="TEXT",
+    help="The reason, shown while the service is paused.",
+)
 @common_options(uses=frozenset({"--state-dir"}))
 def command(settings: Settings, reason: str) -> int:
     """Pauses the whole service: no collector starts a session, until `mailcollector resume`. The
