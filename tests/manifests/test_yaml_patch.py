@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.manifests.editing.yaml_patch import (
     MISSING,
+    MOST_REWRITTEN,
     Setting,
     Unpatchable,
     apply_settings,
@@ -185,3 +186,19 @@ def data(text: str) -> Any:
     found, unusable = read(text.encode())
     assert unusable is None
     return found[0].root.value
+
+
+@pytest.mark.parametrize("before", ["", "  title: a\n"])
+def test_comments_without_number_cost_nothing(before: str) -> None:
+    """The time of the round trip's composer grows with their square: it would need minutes."""
+    text = f"a: 1\nspec:\n{before}" + "  #\n" * 220_000 + "  enabled: true\n"
+    after = apply_settings(text, [set_("spec.enabled", value=False)])
+    assert after == text.replace("true", "false")
+
+
+def test_a_text_of_far_too_many_lines_is_not_written_anew() -> None:
+    aliased, long = "a: &a {b: 1}\nc: *a\n", "#\n" * (MOST_REWRITTEN + 1)
+    setting = set_("c.b", 2)
+    with pytest.raises(Unpatchable, match="lines"):
+        apply_settings(long + aliased, [setting])
+    assert apply_settings(aliased, [setting]) == "a: {b: 1}\nc: {b: 2}\n"

@@ -22,6 +22,8 @@ kind: Destination
 metadata: {name: new}
 spec: {lmtp: {socket: /run/lmtp}}
 """
+NO_NUMBERS = '{"a": [' + ",\n".join(["NaN"] * 3000) + "]}" + "\n" * 900_000
+"""Hours pass where each of them is looked for in all lines."""
 Case = tuple[dict[str, str], str | bytes, int, str, str, int]
 """Content type and content; the status; the rule, the path's end and the line of a diagnostic."""
 OF_ANY: dict[str, Case] = {
@@ -48,6 +50,8 @@ OF_ANY: dict[str, Case] = {
     "very deep JSON": (JSON, "[" * 100_000, 400, "too-deep", "", 1),
     "no JSON": (JSON, '{"a": 1,\n"b"}', 400, "syntax", "", 2),
     "no number": (JSON, '{"a": "NaN",\n"b": [NaN]}', 400, "ambiguous-number", "b[0]", 2),
+    "no numbers": (JSON, NO_NUMBERS, 400, "ambiguous-number", "a[0]", 1),
+    "many values": (JSON, '{"a": [' + "1," * 20_000 + "1]}", 400, "too-many-values", "", 1),
     "a long number": (JSON, f'{{"a":\n{"1" * 5000}}}', 400, "ambiguous-number", "a", 2),
     "half a character": (JSON, '{"a": ["\\ud800"]}', 422, "not-utf8", "a[0]", 1),
     "no UTF-8": (JSON, b'{\n"a": "\xff"}', 400, "not-utf8", "", 2),

@@ -14,9 +14,13 @@ from typing import Any
 
 from msgspec import Struct
 from ruamel.yaml import YAML
+
+# from a compiled module without types
+from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import BaseResolver
 
 from reconciler.manifests.yaml import document_reader
 from reconciler.manifests.yaml.document_nodes import UnusableDocument
@@ -37,6 +41,9 @@ class _Missing:
 MISSING = _Missing()
 MOST_PATCHED = 50
 """Fields that are changed one by one at most, because each takes milliseconds."""
+MOST_REWRITTEN = 50_000
+"""Lines of a document that is written anew at most. Only comments and empty lines make it longer
+than the values that a file may hold, and the round trip needs minutes for very many of them."""
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
 """Plain scalars that some YAML readers do not treat as text."""
 
@@ -93,6 +100,10 @@ def _changed(text: str, setting: Setting) -> str:
 
 
 def _written_anew(text: str, settings: Sequence[Setting]) -> str:
+    if text.count("\n") > MOST_REWRITTEN:
+        raise Unpatchable(
+            f"it has more than {MOST_REWRITTEN:,} lines: shorten it, or change it by hand"
+        )
     try:
         return _rewritten(text, settings)
     except (YAMLError, ValueError) as error:
@@ -127,8 +138,17 @@ def _apply(data: Any, setting: Setting) -> None:
 # -- patching
 
 
+class _Composer(CParser, BaseResolver):  # type: ignore[misc]  # a compiled class without types
+    """libyaml's composer. That of the round trip joins comments one by one, which takes minutes
+    for a file full of them."""
+
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text.encode())
+        BaseResolver.__init__(self, loadumper=self)
+
+
 def _patched(text: str, setting: Setting) -> str:
-    node: Node = YAML(typ="rt", pure=True).compose(text)
+    node: Node = _Composer(text).get_single_node()
     for depth, key in enumerate(setting.keys):
         if not isinstance(node, MappingNode):
             raise Unpatchable(key)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.manifest_drafts import EtagCondition
 from reconciler.manifests.diagnostics import START, Diagnostic, Path, Position, dotted
 from reconciler.manifests.yaml import document_reader, text_encoding
 from reconciler.manifests.yaml.document_nodes import Node
+from reconciler.manifests.yaml.document_reader import MOST_VALUES
 from reconciler.web.api.described_collector import READ_ONLY, YAML_NAMES
 from reconciler.web.entity_tags import tags_in
 from reconciler.web.problem_details import MalformedBody
@@ -20,6 +22,8 @@ from reconciler.web.problem_details import MalformedBody
 LARGEST = 1 << 20
 """The greatest size of a body in bytes: that of a manifest file."""
 DEEPEST = 64
+MOST_PLACES = 100
+"""Diagnostics of a body that is no JSON."""
 BODY = "body"
 """What the diagnostics of a body name as its file."""
 CONSTANTS = ("NaN", "Infinity", "-Infinity")
@@ -34,9 +38,9 @@ class _BadBody(ValueError):
         self.rule = rule
 
 
-async def manifest_of(request: Request) -> str | Mapping[str, Any]:
-    """Return the manifest that a request sends: YAML as text, JSON as data. Raises HTTPException
-    413, 415, and MalformedBody."""
+async def manifest_of(request: Request, threads: ThreadPool) -> str | Mapping[str, Any]:
+    """Return the manifest that a request sends: YAML as text, JSON as data, which `threads` read.
+    Raises HTTPException 413, 415, MalformedBody, and NoThread."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind, charset = kind.strip(), parameters.partition("charset=")[2].strip('" ')
     if kind not in {"application/json", *YAML_NAMES} or charset not in {"", "utf-8", "utf8"}:
@@ -51,7 +55,7 @@ async def manifest_of(request: Request) -> str | Mapping[str, Any]:
         position = Position(len(before), len(before[-1]) + 1)
         message = f"byte {error.start} of the body is not UTF-8: send it in UTF-8"
         raise _malformed(position, "not-utf8", message) from error
-    return text if kind in YAML_NAMES else _json(text)
+    return text if kind in YAML_NAMES else await threads.run(_json, text)
 
 
 async def _body(request: Request) -> bytes:
@@ -72,7 +76,7 @@ async def _body(request: Request) -> bytes:
 def _json(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-        _require_shallow(found, DEEPEST)
+        _require_small(found)
     except json.JSONDecodeError as error:
         position = Position(error.lineno, error.colno)
         empty = "the body is empty: send the manifest"
@@ -94,26 +98,29 @@ def _json(text: str) -> Mapping[str, Any]:
 
 
 def _places(text: str) -> list[Diagnostic]:
-    """Return what the reader of YAML, which JSON is, finds in a body, with the places."""
+    """Return what the reader of YAML, which JSON is, finds in a body first, with the places."""
     documents, unusable = document_reader.read(text.encode())
     found = [
         _here(position, one.rule, one.message, dotted(one.path))
         for document in documents
         for position, one in document.findings
     ]
-    found += [_here(*place) for one in documents for place in _constants(one.root, text)]
+    lines = text_encoding.lines(text)
+    found += [_here(*place) for one in documents for place in _constants(one.root, lines)]
     if unusable:
         found.append(_here(unusable.position, unusable.rule, unusable.message))
-    return found
+    return found[:MOST_PLACES]
 
 
-def _constants(node: Node, text: str, path: Path = ()) -> Iterator[tuple[Position, str, str, str]]:
+def _constants(
+    node: Node, lines: list[str], path: Path = ()
+) -> Iterator[tuple[Position, str, str, str]]:
     """Yield each number that is none, which JSON does not have (RFC 8259, section 6)."""
     below = node.children.items() if isinstance(node.children, dict) else enumerate(node.children)
     for part, one in below:
-        yield from _constants(one, text, (*path, part))
+        yield from _constants(one, lines, (*path, part))
     if node.value in CONSTANTS:
-        line = text_encoding.lines(text)[node.position.line - 1]
+        line = lines[node.position.line - 1]
         if not line.startswith('"', node.position.column - 1):
             message = f"{node.value} is no number: write one, or leave the field out"
             yield node.position, "ambiguous-number", message, dotted(path)
@@ -139,13 +146,24 @@ def _constant(word: str) -> Any:
     raise _BadBody(f"{word} is no number", "ambiguous-number")
 
 
-def _require_shallow(value: Any, left: int) -> None:
-    if not isinstance(value, dict | list):
-        return
-    if left == 0:
-        raise _BadBody(f"it is nested deeper than {DEEPEST}", "too-deep")
-    for below in value.values() if isinstance(value, dict) else value:
-        _require_shallow(below, left - 1)
+def _require_small(data: Any) -> None:
+    """Raise _BadBody for data that is nested deeper, or has more values, than a manifest may."""
+    level, count = [data], 1
+    for _ in range(DEEPEST + 1):
+        level = [one for value in level for one in _below(value)]
+        count += len(level)
+        if count > MOST_VALUES:
+            raise _BadBody(f"it holds more than {MOST_VALUES:,} values", "too-many-values")
+        if not level:
+            return
+    raise _BadBody(f"it is nested deeper than {DEEPEST}", "too-deep")
+
+
+def _below(value: Any) -> Iterable[Any]:
+    """Return the values in a value; keys count as well, as they do in YAML."""
+    if isinstance(value, dict):
+        return (*value.keys(), *value.values())
+    return value if isinstance(value, list) else ()
 
 
 def condition(request: Request, *, needed: bool) -> EtagCondition:

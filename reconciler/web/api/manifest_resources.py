@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.control_service import ControlService
+from reconciler.control.event_loop import ThreadPool
 from reconciler.control.manifest_drafts import (
     CreateManifest,
     DeclaredManifest,
@@ -65,6 +66,7 @@ class ManifestResources:
 
     def __init__(self, control: ControlService) -> None:
         self._control = control
+        self._threads = ThreadPool("bodies", 1)
 
     def operations(self) -> list[Operation]:
         def operation(
@@ -116,7 +118,7 @@ class ManifestResources:
         ]
 
     async def create(self, request: Request) -> Response:
-        asked = CreateManifest(await manifest_of(request))
+        asked = CreateManifest(await manifest_of(request, self._threads))
         if flag(request, DRY_RUN.name):
             return await self._proposed(asked, None)
         done = await self._applied(request, asked, None)
@@ -127,7 +129,7 @@ class ManifestResources:
     async def replace(self, request: Request) -> Response:
         trial, name = flag(request, DRY_RUN.name), request.path_params["name"]
         matching = condition(request, needed=not trial)
-        asked = ReplaceManifest(name, await manifest_of(request))
+        asked = ReplaceManifest(name, await manifest_of(request, self._threads))
         return await self._changed(request, asked, matching, trial=trial)
 
     async def delete(self, request: Request) -> Response:
