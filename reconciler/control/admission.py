@@ -223,7 +223,7 @@ class Admission:
 
     def entered(self, ticket: Ticket) -> None:
         """Note that the server has let this session in."""
-        if ticket.entered:
+        if ticket.entered or not ticket.held:
             return
         ticket.entered = True
         host = self._turns.host_of(ticket)
@@ -234,6 +234,8 @@ class Admission:
 
     def another_login(self, ticket: Ticket) -> None:
         """Note that a session logs in once more: the next one of this host waits for that, too."""
+        if not ticket.held:
+            return  # told from its thread, when it was over
         host = self._turns.host_of(ticket)
         host.next_login += host.limits.spacing
         self._turns.schedule(host)

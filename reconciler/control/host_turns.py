@@ -96,9 +96,13 @@ class HostTurns:
         self._admit()
 
     def forget_unused(self, host: HostQueues) -> None:
-        """Forget the host's queues that are empty, and the host when none is left."""
+        """Forget the host's queues that are empty, and the host when none is left. Its timer ends
+        with it: by then, another one may be known by its name."""
         host.forget_unused()
         if not host.queues and not host.busy and not host.limits.logins:
+            if host.timer is not None:
+                host.timer.cancel()
+                host.timer = None
             self._hosts.pop(host.name, None)
             self._turns.pop(host.name, None)
             self._held_back.pop(host.name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,6 +19,8 @@ from reconciler.control.host_limits import (
     provider_limits,
 )
 from reconciler.control.host_queues import Ticket
+from reconciler.model.errors import ConnectionFailed
+from reconciler.model.outcomes import Failure, Outcome, SessionReport
 from tests.control.virtual import virtual
 
 
@@ -123,6 +126,31 @@ def test_all_spellings_of_a_host_share_its_limit() -> None:
             entrance.ask(host)
         await asyncio.sleep(5)
         assert sorted(at for began in entrance.began.values() for at in began) == [0, 1, 2]
+
+    virtual(scenario)
+
+
+def test_a_host_that_was_forgotten_takes_nothing_from_the_next_of_its_name() -> None:
+    """Such as where the port of a server that is away is corrected."""
+
+    async def scenario() -> None:
+        admission, wrong = Admission(9, lambda _: HostLimits(8, None)), SessionTarget("h", 1)
+        tickets: list[Ticket] = []
+        admission.join("a", wrong, 5.0)
+        admission.request(wrong, tickets.append)
+        now, failure = datetime.now(UTC), Failure(ConnectionFailed.reason, "no route")
+        admission.learn(tickets[0], SessionReport(now, now, Outcome.FAILED, error=failure))
+        waiting = admission.request(wrong, lambda _: pytest.fail("admitted all the same"))
+        admission.release(tickets[0])
+        assert admission.host_health(wrong).away
+        admission.cancel(waiting)
+        admission.leave("a")
+        admission.join("a", place("h"), 5.0)
+        admission.request(place("h"), tickets.append)
+        await asyncio.sleep(300)  # the host that was away would have been tried
+        admission.entered(tickets[1])
+        admission.release(tickets[1])
+        admission.leave("a")
 
     virtual(scenario)
 
