@@ -54,7 +54,7 @@ def test_S1_logs_tells_what_was_said_with_a_daemon_and_without_one(
         daemon.until("a session", lambda: len(dialogues(deployment, "sales")) == 2)
         assert dialogues(deployment, "info")[-1] == told["info"][0]  # kept across the restart
         transport = httpx.HTTPTransport(uds=str(deployment.state / "control.sock"))
-        with httpx.Client(transport=transport, base_url="http://localhost") as http:
+        with httpx.Client(transport=transport, base_url="http://localhost", timeout=60) as http:
             path = "/api/v1/collectors/sales/dialogue"
             answer = http.get(path, headers={"Accept": "text/plain"})
             assert answer.headers["content-type"].startswith("text/plain")

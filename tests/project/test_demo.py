@@ -122,14 +122,14 @@ def test_the_link_that_it_prints_shows_the_page_once(checkout: Path) -> None:
     try:
         address = link(demo)
         page = address.partition("/login/")[0]
-        until(lambda: httpx.get(f"{page}/readyz").is_success, demo)
+        until(lambda: httpx.get(f"{page}/readyz", timeout=60).is_success, demo)
         html = {"Accept": "text/html"}
-        with httpx.Client(headers=html, follow_redirects=True) as browser:
+        with httpx.Client(headers=html, follow_redirects=True, timeout=60) as browser:
             shown = browser.get(address)
             assert shown.status_code == 200
             assert all(f'href="/collectors/{name}"' in shown.text for name in ACCOUNTS)
             assert "/collectors/sales/edit" in shown.text
-        assert httpx.get(address, headers=html).status_code == 403
+        assert httpx.get(address, headers=html, timeout=60).status_code == 403
         demo.send_signal(signal.SIGTERM)
         demo.communicate(timeout=60)
     finally:

@@ -367,6 +367,7 @@ def test_what_a_person_denied_and_why(server: Authorization, tmp_path: Path) -> 
                     "error_description": "The owner\x1b[31m said no",
                     "state": given["state"],
                 },
+                timeout=60,
             ).text
         )
 
@@ -436,7 +437,7 @@ class Browser:
 
     def _open(self, url: str) -> None:
         back = dict(parse_qsl(urlsplit(url).query))["redirect_uri"]
-        with httpx.Client(follow_redirects=True, timeout=10) as client:
+        with httpx.Client(follow_redirects=True, timeout=60) as client:
             answers = [
                 client.get(back, params={"code": "forged", "state": "guessed"}),
                 client.get(url),

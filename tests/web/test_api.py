@@ -320,7 +320,7 @@ def test_W2_W3_foreign_hosts_and_W2_foreign_pages_are_refused_on_tcp(
         port = free_ports(1)[0]
         async with (
             daemon(root, replace(settings, listen=Listen("127.0.0.1", port))),
-            httpx.AsyncClient() as browser,
+            httpx.AsyncClient(timeout=GENEROUS) as browser,
         ):
             url = f"http://127.0.0.1:{port}"
             assert (await browser.get(f"{url}/healthz")).status_code == 200

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -35,6 +34,10 @@ async def listening(root: Path, settings: Settings) -> AsyncIterator[tuple[Daemo
         yield found, port
 
 
+def patient() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=SOON)
+
+
 async def said(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -56,7 +59,7 @@ async def closed(reader: asyncio.StreamReader) -> bytes:
 
 def test_E7_on_tcp_only_the_probes_and_metrics_are_served(root: Path, settings: Settings) -> None:
     async def scenario() -> None:
-        async with listening(root, settings) as (found, port), httpx.AsyncClient() as client:
+        async with listening(root, settings) as (found, port), patient() as client:
             here = f"http://127.0.0.1:{port}"
             for path in ("/healthz", "/readyz", "/metrics"):
                 assert (await client.get(here + path)).status_code == 200
@@ -162,6 +165,7 @@ def test_N8_a_client_that_does_not_take_its_answer_is_closed(
                     while True:  # asks again and again, and reads nothing
                         await loop.sock_sendall(opened, request * 100)
                         await asyncio.sleep(0.01)
+            monkeypatch.setattr(http_connections, "TIMEOUT", SOON)
             assert (await found.client.get("/healthz")).status_code == 200
 
     run(scenario())
@@ -171,11 +175,12 @@ def test_N8_half_open_requests_take_nobody_elses_place(
     root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_server, "_CLIENTS", 64)
+    monkeypatch.setattr(http_connections, "TIMEOUT", 10 * SOON)  # no place becomes free by itself
 
     async def scenario() -> None:
         async with (
             listening(root, settings) as (_, port),
-            httpx.AsyncClient() as client,
+            patient() as client,
             AsyncExitStack() as stack,
         ):
             readers = []
@@ -184,9 +189,7 @@ def test_N8_half_open_requests_take_nobody_elses_place(
                 stack.callback(writer.close)
                 writer.write(b"GET /healthz HTTP/1.1\r\n")
                 readers.append(reader)
-            began = time.monotonic()
             assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
-            assert time.monotonic() - began < 5
             for reader in readers[: 200 - http_server._CLIENTS]:
                 assert await closed(reader) == b""  # the oldest made room
             assert not readers[-1].at_eof()

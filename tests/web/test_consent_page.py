@@ -73,7 +73,7 @@ def declare_token(stage: Stage, authorization: Authorization, user: str) -> Path
 def consent(client: httpx.Client, page: httpx.Response) -> httpx.Response:
     """Go to the provider, and come back with what it says."""
     address = link_in(page, r'class="button main" rel="noreferrer" href="([^"]+)"')
-    back = httpx.get(address).headers["Location"]
+    back = httpx.get(address, timeout=30).headers["Location"]
     return client.get(back)
 
 
@@ -137,7 +137,7 @@ def test_a_denial_and_a_foreign_browser_change_nothing(
 
         authorization.consenting = user
         page = post(client, "/collectors/sales/connect")
-        with httpx.Client(base_url=oauth2_stage.url, headers=PAGE) as other:
+        with httpx.Client(base_url=oauth2_stage.url, headers=PAGE, timeout=30) as other:
             assert consent(other, page).status_code == 403
         with log_in(oauth2_stage, Role.OPERATE) as operator:
             assert post(operator, "/collectors/sales/connect").status_code == 403

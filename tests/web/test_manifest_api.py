@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from reconciler.control.manifest_writing import ReadOnlyManifests
@@ -18,7 +17,7 @@ from reconciler.web.access.token_file import TokenFile
 from tests.captured_logs import capture_logs
 from tests.control.manifests import COMMENTED, save, text
 from tests.web.daemon import daemon, run
-from tests.web.test_connections import listening
+from tests.web.test_connections import listening, patient
 
 SALES = "/api/v1/collectors/sales"
 YAML = {"Content-Type": "application/yaml"}
@@ -453,7 +452,7 @@ def test_who_may_change_what_and_whose_name_is_told(
     }
 
     async def scenario() -> None:
-        async with listening(root, settings) as (here, port), httpx.AsyncClient() as client:
+        async with listening(root, settings) as (here, port), patient() as client:
             await here.controller.turn()
             url = f"http://127.0.0.1:{port}"
 

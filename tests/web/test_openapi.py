@@ -7,13 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-import httpx
-
 from reconciler.model.settings import Settings
 from reconciler.web.access.roles import Role
 from reconciler.web.access.token_file import TokenFile
 from tests.web.daemon import run
-from tests.web.test_connections import listening
+from tests.web.test_connections import listening, patient
 
 _CONFIGURATION = """
 [parameters]
@@ -32,7 +30,7 @@ def test_the_document_names_every_operation_with_its_role(
 ) -> None:
     async def scenario() -> None:
         token = TokenFile(settings.token_file).create("tester", Role.VIEW)
-        async with listening(root, settings) as (found, port), httpx.AsyncClient() as client:
+        async with listening(root, settings) as (found, port), patient() as client:
             await found.controller.turn()
             url = f"http://127.0.0.1:{port}"
             assert (await client.get(f"{url}/openapi.json")).status_code == 401
