@@ -112,7 +112,7 @@ class Loop:
     @property
     def retry(self) -> Retry | None:
         """The back-off in force. None without one, or for one of an older spec."""
-        return self._backoff.in_force
+        return self._backoff.active
 
     def snapshot(self) -> LoopSnapshot:
         """Return the visible state of the loop."""

@@ -180,7 +180,7 @@ def _ready(facts: CollectorFacts) -> _UndatedCondition:
     if isinstance(desired, InvalidCollector) and facts.loop is None:
         return _UndatedCondition("Ready", "False", desired.problem.reason, desired.problem.message)
     if isinstance(desired, DesiredCollector):
-        if not desired.supported and desired.problem:
+        if not desired.may_run and desired.problem:
             return _UndatedCondition(
                 "Ready", "False", desired.problem.reason, desired.problem.message
             )

@@ -162,7 +162,7 @@ class ControlService(ServiceViews):
         if name in self._loops:
             return
         desired = self._board.desired(name)
-        if isinstance(desired, DesiredCollector) and desired.supported:
+        if isinstance(desired, DesiredCollector) and desired.may_run:
             raise SessionRefused(
                 "Disabled", f"{name} is disabled: set `enabled: true` in its manifest"
             )

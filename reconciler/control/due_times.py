@@ -38,7 +38,7 @@ class DueTimes:
         """Return when the first session of this spec is due: after `delay` seconds, or when a
         back-off that was kept for it ends. The admission learns from that back-off the state of the
         host and of the destination before this process."""
-        now, retry = self._clock.monotonic(), self._backoff.in_force
+        now, retry = self._clock.monotonic(), self._backoff.active
         if retry is not None and retry.reason in HOST_REASONS and self._backoff.seconds_left:
             self.host.recall(Failure(retry.reason, retry.message), now)
             return now + delay

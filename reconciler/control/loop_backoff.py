@@ -66,7 +66,7 @@ class LoopBackoff:
         return self._recorded
 
     @property
-    def in_force(self) -> Retry | None:
+    def active(self) -> Retry | None:
         """The back-off in force; one of an older spec is not."""
         retry = self._recorded
         return retry if retry and retry.digest == self.collector.effective_digest else None
@@ -79,7 +79,7 @@ class LoopBackoff:
     @property
     def seconds_left(self) -> float | None:
         """The seconds until the back-off in force ends; None where there is none."""
-        if self.in_force is None:
+        if self.active is None:
             return None
         return max(0.0, self._until - self._clock.monotonic())
 
@@ -94,7 +94,7 @@ class LoopBackoff:
         That is while the server asks for a pause, and unless `force` while a refused login is not
         to be repeated. A secret that has changed since allows it.
         """
-        retry = self.in_force
+        retry = self.active
         if retry is None or is_secret_changed(retry, self.collector, self._stamp):
             return
         if forbids(retry, self.seconds_left or 0.0, force=force):

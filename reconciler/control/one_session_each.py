@@ -114,7 +114,7 @@ class OneSessionEach(Struct, frozen=True):
         collector, retry = work.collector, work.retry
         if self.pause is not None:
             return Failure(PAUSED, f"the service is {self.pause.sentence}")
-        if not collector.supported and collector.problem:
+        if not collector.may_run and collector.problem:
             return Failure(collector.problem.reason, collector.problem.message)
         if not collector.effective.enabled:
             return Failure(

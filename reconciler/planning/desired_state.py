@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.manifests.checks.unsupported_fields import unsupported
 from reconciler.model.spec import CollectorSpec, DestinationSpec, MailCollector, MergedCollector
 from reconciler.planning.destination_choice import ChosenDestination, Destinations
 from reconciler.planning.observed_manifests import (
@@ -33,7 +32,6 @@ from reconciler.planning.version_choice import (
     choose_destinations,
 )
 
-NOT_SUPPORTED = "NotSupported"
 RENAMING = "Renaming"
 
 
@@ -80,10 +78,9 @@ class DesiredCollector(Struct, frozen=True):
         return self.problem is not None and self.problem.reason in {HELD, DIRECTORY_VANISHED}
 
     @property
-    def supported(self) -> bool:
-        """Whether it may run: this version supports all its fields, and no other collector has to
-        end first."""
-        return self.problem is None or self.problem.reason not in {NOT_SUPPORTED, RENAMING}
+    def may_run(self) -> bool:
+        """Whether it may run: no other collector has to end first."""
+        return self.problem is None or self.problem.reason != RENAMING
 
 
 class InvalidCollector(Struct, frozen=True):
@@ -172,9 +169,6 @@ def with_destination(
         return previous
     if problem is None and chosen.complaint:
         problem = CollectorProblem(INVALID, f"{declared.source}: {chosen.complaint}")
-    gaps = [gap.message for gap in unsupported(effective.spec, chosen.spec) if not gap.safe]
-    if gaps:
-        problem = CollectorProblem(NOT_SUPPORTED, f"{declared.source}: {'; '.join(gaps)}")
     return DesiredCollector(
         declared.name,
         manifest.metadata.labels,

@@ -45,7 +45,7 @@ def would_run(good: Mapping[Key, Declaration]) -> dict[str, DesiredCollector]:
     return {
         name: found
         for name, found in desired.collectors.items()
-        if found.supported and found.effective.enabled
+        if found.may_run and found.effective.enabled
     }
 
 

@@ -119,7 +119,7 @@ def _step(
     if refusal and running is not None:
         return Stop(name, refusal)
     if refusal:
-        return Keep(name, refusal) if collector.supported else Hold(name, refusal)
+        return Keep(name, refusal) if collector.may_run else Hold(name, refusal)
     if running is None:
         means = (rename.consequence(name),) if rename else ()
         return Start(
@@ -158,7 +158,7 @@ def _cause(running: DesiredCollector, collector: DesiredCollector) -> str:
 
 def _refusal(collector: DesiredCollector) -> str:
     """Return why this collector shall not run; "" where it shall."""
-    if not collector.supported:
+    if not collector.may_run:
         assert collector.problem is not None  # noqa: S101  # it says why
         return collector.problem.message
     return "" if collector.effective.enabled else "disabled"

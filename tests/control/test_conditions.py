@@ -8,7 +8,6 @@ import pytest
 
 from reconciler.control.conditions import CollectorFacts, conditions, show_collector, shown_spec
 from reconciler.control.loop_state import LoopSnapshot, LoopState
-from reconciler.manifests.checks import unsupported_fields
 from reconciler.model.history import Retry
 from reconciler.model.outcomes import Failure
 from reconciler.model.spec import MailCollector
@@ -41,16 +40,6 @@ def loop(observed_generation: int = 1, awaiting_first: bool = False) -> LoopSnap
 GOOD, BAD = report(EPOCH, EPOCH), report(EPOCH, EPOCH, Failure("ConnectionFailed", "refused"))
 REFUSED = report(EPOCH, EPOCH, Failure("AuthenticationFailed", "wrong password"))
 VALID = desired(observed(A))
-UNSUPPORTED = collector(
-    "a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}
-)
-with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(
-        unsupported_fields,
-        "GAPS",
-        (unsupported_fields.Unsupported(("spec", "source", "oauth2"), "not yet: use password"),),
-    )
-    NOT_SUPPORTED = desired(observed(UNSUPPORTED))
 
 
 @pytest.mark.parametrize(
@@ -111,13 +100,6 @@ with pytest.MonkeyPatch.context() as patch:
             "False UpToDate",
             "True InvalidManifest",
             id="first seen bad",
-        ),
-        pytest.param(
-            CollectorFacts(NOT_SUPPORTED, 1),
-            "False NotSupported",
-            "False UpToDate",
-            "True NotSupported",
-            id="not supported",
         ),
         pytest.param(
             CollectorFacts(desired(observed(collector("a", enabled=False))), 1, verdict=GOOD),

@@ -27,7 +27,6 @@ TESTED_ELSEWHERE = {
     "other-manifest",
     *(rule for rule in RULES if rule.startswith("policy-")),
     "model",
-    "not-supported-yet",
     "refresh-token-in-git",
 }
 

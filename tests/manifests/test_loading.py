@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from reconciler.manifests.checks import unsupported_fields
 from reconciler.manifests.diagnostics import Severity
 from reconciler.manifests.loading import parse
 from reconciler.model.spec import MailCollector
@@ -95,36 +94,6 @@ def test_model_that_refuses_what_the_schema_accepts_is_reported(
     assert (found.rule, found.line, found.path) == ("model", 8, "spec.source.host")
     assert "hunter2" not in found.message
     assert [broken.name for broken in parsed.broken] == ["sales"]
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        (("spec", "collect", "push"), COLLECTOR + "  collect: {push: true}\n"),
-        (("spec", "lmtp"), DESTINATION.replace("maildir: {path: mail}", "lmtp: {socket: lmtp}")),
-    ],
-)
-def test_feature_of_a_later_version_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], text: str
-) -> None:
-    gap = unsupported_fields.Unsupported(path, "not yet")
-    monkeypatch.setattr(unsupported_fields, "GAPS", (gap,))
-    parsed = parse(text.encode(), "a.yaml")
-    assert [(one.rule, one.severity, one.message) for one in parsed.diagnostics] == [
-        ("not-supported-yet", Severity.WARNING, gap.message)
-    ]
-    (loaded,) = parsed.manifests
-    collector = parse(COLLECTOR.encode(), "b.yaml").manifests[0].manifest
-    asked = loaded.manifest if isinstance(loaded.manifest, MailCollector) else collector
-    destination = None if isinstance(loaded.manifest, MailCollector) else loaded.manifest.spec
-    assert isinstance(asked, MailCollector)
-    assert unsupported_fields.unsupported(asked.spec, destination) == (gap,)
-
-
-def test_nothing_is_unsupported_in_a_plain_manifest() -> None:
-    manifest = parse(COLLECTOR.encode(), "a.yaml").manifests[0].manifest
-    assert isinstance(manifest, MailCollector)
-    assert unsupported_fields.unsupported(manifest.spec, None) == ()
 
 
 def test_misspelt_key_is_one_mistake_and_not_two() -> None:

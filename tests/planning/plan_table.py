@@ -164,7 +164,7 @@ def _told(before: Desired, now: Desired) -> Iterator[str]:
     for name, one in sorted(now.collectors.items()):
         if one.problem is not None:
             held = ", held" if one.held else ""
-            yield f"{name}: {one.problem.reason}{held}{'' if one.supported else ', does not run'}"
+            yield f"{name}: {one.problem.reason}{held}{'' if one.may_run else ', does not run'}"
         if name in before.collectors and before.collectors[name].destination != one.destination:
             yield f"{name}: its mail goes to {one.destination_name}"
         if name in before.collectors and before.collectors[name].source != one.source:

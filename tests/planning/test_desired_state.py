@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 
@@ -105,32 +103,6 @@ def test_paths_are_absolute_in_the_effective_spec_only() -> None:
     assert found.effective.source.password is not None
     assert found.spec.source.password.file == "secret"
     assert found.effective.source.password.file == f"{BASE}/secret"
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        pytest.param(
-            {
-                "source": {
-                    "protocol": "imap",
-                    "host": "h",
-                    "username": "u",
-                    "oauth2": {"provider": "google"},
-                }
-            },
-            "NotSupported",
-            id="unsafe without it",
-        ),
-        pytest.param({"collect": {"push": True}}, None, id="push"),
-    ],
-)
-def test_what_cannot_be_done_safely_is_not_supported(
-    spec: dict[str, Any], reason: str | None
-) -> None:
-    found = desire(observed(collector("a", **spec)), {}).collectors["a"]
-    assert (found.problem.reason if found.problem else None) == reason
-    assert found.supported is (reason is None)
 
 
 # -- destinations

@@ -19,9 +19,6 @@ from tests.planning.build import broken, collector, observed, remembered
 A, B = collector("a"), collector("b")
 CHANGED = collector("a", collect={"interval": "1h"})
 DISABLED = collector("a", enabled=False)
-UNSUPPORTED = collector(
-    "a", source={"protocol": "imap", "host": "h", "username": "u", "oauth2": {"provider": "google"}}
-)
 
 
 def running(*declarations: Declaration) -> dict[str, DesiredCollector]:
@@ -43,8 +40,6 @@ def running(*declarations: Declaration) -> dict[str, DesiredCollector]:
         pytest.param(observed(), running(A), Stop, id="removed"),
         pytest.param(observed(DISABLED), running(A), Stop, id="disabled"),
         pytest.param(observed(DISABLED), {}, Keep, id="disabled already"),
-        pytest.param(observed(UNSUPPORTED), running(A), Stop, id="not supported, but running"),
-        pytest.param(observed(UNSUPPORTED), {}, Hold, id="not supported"),
         pytest.param(
             observed(broken=(broken("a"),)),
             running(A),

@@ -140,7 +140,6 @@ def test_every_reason_of_a_condition_has_words() -> None:
         version_choice.HELD,
         version_choice.DIRECTORY_VANISHED,
         desired_state.RENAMING,
-        desired_state.NOT_SUPPORTED,
     }
     wordless = {one for one in ended | held if reason_words(one, Language("en")) == one}
     assert wordless == set()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from reconciler.manifests.checks import provider_hints, unsupported_fields
+from reconciler.manifests.checks import provider_hints
 from reconciler.manifests.checks.field_values import Fields
 from reconciler.manifests.diagnostics import Finding, Path, Severity, quoted
 from reconciler.model import domains
@@ -67,9 +67,6 @@ def check(
     yield from _placeholders(fields)
     yield from _default_elsewhere(fields)
     yield from provider_hints.hints(fields)
-    for gap in unsupported_fields.GAPS:
-        if fields.is_set(*gap.path):
-            yield Finding(gap.path, gap.rule, gap.message, Severity.WARNING, key=True)
 
 
 def _inline_secrets(fields: Fields, allowed: bool) -> Iterator[Finding]:

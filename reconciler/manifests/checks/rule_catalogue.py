@@ -90,7 +90,6 @@ RULES: dict[str, str] = {
     # Warnings
     "tls-none": "Credentials or mail travel unencrypted to another machine.",
     "duplicate-item": "The same entry twice in one list.",
-    "not-supported-yet": "A feature that this version does not have yet.",
     "unreachable-default": "Mail without a known recipient goes to one of the remote domains, or a "
     "Destination is marked as default though every collector names one.",
     "interval-too-short": "The provider of this account does not like such frequent logins.",
@@ -122,7 +121,6 @@ WARNINGS = frozenset(
         "tls-none",
         "fingerprint-and-ca",
         "duplicate-item",
-        "not-supported-yet",
         "unreachable-default",
         "interval-too-short",
         "provider-login",
