@@ -37,11 +37,12 @@ def report(started: datetime, finished: datetime, error: Failure | None = None) 
 @dataclass
 class VirtualSessions:
     """Each session lasts `length` seconds, or until it is stopped: then `finishing` seconds
-    more."""
+    more. With `may_end` it lasts until that is set."""
 
     clock: Clock
     length: float = 1.0
     finishing: float = 0.5
+    may_end: asyncio.Event | None = None
     failure: Failure | None = None
     started: list[tuple[str, float]] = field(default_factory=list)
     works: list[SessionRequest] = field(default_factory=list)
@@ -76,6 +77,9 @@ class VirtualSessions:
         )
 
     async def _last(self, work: SessionRequest) -> bool:
+        if self.may_end:
+            await self.may_end.wait()
+            return work.control.stopping
         end = self.clock.monotonic() + self.length
         while (left := end - self.clock.monotonic()) > 1e-9:
             if work.control.stopping:

@@ -324,12 +324,13 @@ def test_no_session_begins_while_its_account_is_checked_and_one_that_runs_teache
         await checked
         assert (await collected).error is None
 
-        world.sessions.length = 0.3
+        may_end = world.sessions.may_end = asyncio.Event()
         running = world.control.collect("a")
         learning(world, answering(Failure("Throttled", "[IN-USE]"))[1])
         await asyncio.sleep(0)
         await world.control.check("a")
         assert world.registry.rows["a"].retry is None
+        may_end.set()
         assert (await running).error is None
         await world.loops.shut_down(1, 1)
 

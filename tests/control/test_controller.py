@@ -352,7 +352,7 @@ def test_a_saved_file_is_acted_upon(root: Path) -> None:
 def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root: Path) -> None:
     async def scenario() -> None:
         world = World(root)
-        world.sessions.length = 0.2
+        may_end = world.sessions.may_end = asyncio.Event()
         save(root, "other")
         save(root, "old")
         await world.turn()
@@ -365,6 +365,7 @@ def test_M12_a_renamed_collector_waits_for_the_old_one_and_has_its_history(root:
         assert said(shown["new"])["Stalled"] == "True Renaming"
         assert "old" in world.loops
         assert "new" not in world.loops.actual()
+        may_end.set()
         await asyncio.wait_for(ended.wait(), GENEROUS)
         world.controller.loop_ended()
         shown = await world.turn()
@@ -388,7 +389,7 @@ def test_M12_collectors_that_exchange_names_end_first_and_exchange_their_histori
 ) -> None:
     async def scenario() -> None:
         world = World(root)
-        world.sessions.length = 0.2
+        may_end = world.sessions.may_end = asyncio.Event()
         for name in ("a", "b", "steady"):
             save(root, name)
         await world.turn()
@@ -399,6 +400,7 @@ def test_M12_collectors_that_exchange_names_end_first_and_exchange_their_histori
             (root / f"{name}.yaml").write_text(content.replace(f"name: {name}", f"name: {other}"))
         shown = await world.turn()
         assert {said(shown[name])["Stalled"] for name in "ab"} == {"True Renaming"}
+        may_end.set()
         until = asyncio.get_running_loop().time() + GENEROUS
         while set(world.loops.actual()) != {"a", "b", "steady"}:
             await asyncio.sleep(0.02)
@@ -443,7 +445,7 @@ def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_t
 ) -> None:
     async def scenario() -> None:
         world = World(root)
-        world.sessions.length = 0.2
+        may_end = world.sessions.may_end = asyncio.Event()
         for name in ("a", "b"):
             save(root, name)
         await world.turn()
@@ -452,6 +454,7 @@ def test_a_removed_collector_is_retired_once_its_session_is_over_however_often_t
         (root / "a.yaml").unlink()
         await world.turn()
         assert not world.registry.rows["a"].retired  # its session still records
+        may_end.set()
         await asyncio.wait_for(ended.wait(), GENEROUS)
         world.controller.loop_ended()
         retire = world.registry.retire

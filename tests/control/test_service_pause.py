@@ -138,7 +138,7 @@ def test_nothing_starts_while_paused_and_everything_afterwards(root: Path) -> No
 
         await control.resume("boris")
 
-        await asyncio.wait_for(sessions.began.wait(), 5)
+        await asyncio.wait_for(sessions.began.wait(), 60)
         assert control.paused is None
         assert not (root.parent / FILE).exists()
 
@@ -147,7 +147,7 @@ def test_nothing_starts_while_paused_and_everything_afterwards(root: Path) -> No
 
 def test_pausing_is_shown_and_outlasts_the_process(root: Path) -> None:
     async def act(control: ControlService, sessions: _Sessions) -> None:
-        await asyncio.wait_for(sessions.began.wait(), 5)
+        await asyncio.wait_for(sessions.began.wait(), 60)
         await control.pause("anna", "")
         (shown,) = control.list("sales")
         assert state_of(shown) is CollectorState.PAUSED

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import random
 import shutil
 import sqlite3
 import stat
@@ -294,7 +295,7 @@ def test_R5_a_ledger_damaged_inside_is_told(ledger: SqlLedger, url: str, path: P
         ledger.record("sales", INBOX, [collected(f"{batch}-{key}") for key in range(100)], NOW)
     ledger.close()
     damaged = bytearray(path.read_bytes())
-    damaged[20 * 4096 :] = os.urandom(len(damaged) - 20 * 4096)
+    damaged[20 * 4096 :] = random.Random(5).randbytes(len(damaged) - 20 * 4096)
     path.write_bytes(damaged)
 
     opened = open_ledger(url)
