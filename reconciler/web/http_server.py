@@ -25,6 +25,7 @@ from reconciler.web.access.token_file import TokenFile
 from reconciler.web.api.service_resources import DaemonPaths
 from reconciler.web.application import application, trusted
 from reconciler.web.http_connections import HttpServer
+from reconciler.web.refusal_pages import RefusalPages
 
 SOCKET = "control.sock"
 _CLIENTS = 256
@@ -51,11 +52,14 @@ async def served(
     async with AsyncExitStack() as stack:
         control_socket = stack.enter_context(_control_socket(settings.state_dir))
         for_sessions = _CLIENTS + 4 * settings.max_sessions
-        await stack.enter_async_context(_served(trusted(app), control_socket, for_sessions))
+        await stack.enter_async_context(
+            _served(_limited(trusted(app), for_sessions), control_socket, for_sessions)
+        )
         if listen is not None:
             _require_fit(settings, listen, rules.tokens)
             tcp = stack.enter_context(_tcp_socket(listen))
-            await stack.enter_async_context(_served(AccessGuard(app, rules), tcp, _CLIENTS))
+            guarded = RefusalPages(_limited(AccessGuard(app, rules), _CLIENTS), app.router.default)
+            await stack.enter_async_context(_served(guarded, tcp, _CLIENTS))
         yield
 
 
@@ -136,9 +140,13 @@ def _tcp_socket(listen: Listen) -> Iterator[socket.socket]:
         yield listener
 
 
+def _limited(app: ASGIApp, most: int) -> ASGIApp:
+    return RequestLimit(app, most - _FOR_PROBES)
+
+
 @asynccontextmanager
 async def _served(app: ASGIApp, listener: socket.socket, most: int) -> AsyncIterator[None]:
-    server = HttpServer(RequestLimit(app, most - _FOR_PROBES), most)
+    server = HttpServer(app, most)
     task = asyncio.create_task(server.serve([listener]), name="API")
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110  # uvicorn has no event for it

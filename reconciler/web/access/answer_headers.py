@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Send
 
 _HEADERS = {
@@ -16,6 +16,14 @@ _HEADERS = {
 }
 """The headers of an answer whose handler set none. A page has a policy of its own that allows
 its scripts and styles."""
+
+
+_OWN = frozenset({*(name.lower() for name in _HEADERS), "content-type", "content-length"})
+
+
+def without_security_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers of an answer that hold for another body too."""
+    return {name: value for name, value in headers.items() if name not in _OWN}
 
 
 def with_security_headers(send: Send) -> Send:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -33,21 +35,21 @@ class LoginView:
         ]
 
     async def show(self, request: Request) -> Response:
-        return self._page(request)
+        return self._page(request, following=request.query_params.get("next", "/"))
 
     async def log_in(self, request: Request) -> Response:
         form, texts, rules = form_of(request), language_of(request), self._rules
-        address = request.scope.get("address", "")
+        address, following = request.scope.get("address", ""), str(form.get("next", "/"))
         try:
             token = rules.token(address, str(form.get("token", "")).strip())
         except TooManyTries as error:
             wait = texts.gettext("Too many wrong tokens: try again in %(seconds)s s.")
-            answer = self._page(request, 429, wait % {"seconds": error.pause})
+            answer = self._page(request, 429, wait % {"seconds": error.pause}, following)
             answer.headers["Retry-After"] = str(error.pause)
             return answer
         if token is None:
-            return self._page(request, 403, texts.gettext("There is no such token."))
-        return self._begin(request, token, str(form.get("next", "/")))
+            return self._page(request, 403, texts.gettext("There is no such token."), following)
+        return self._begin(request, token, following)
 
     async def redeem(self, request: Request) -> Response:
         token = self._rules.sessions.redeem(request.path_params["link"])
@@ -94,13 +96,16 @@ class LoginView:
         )
         return answer
 
-    def _page(self, request: Request, status: int = 200, wrong: str = "") -> Response:
+    def _page(
+        self, request: Request, status: int = 200, wrong: str = "", following: str = "/"
+    ) -> Response:
         return render(
             request,
             "login.html",
             status,
             wrong=wrong,
-            following=local_path(request.query_params.get("next", "/")),
+            following=local_path(following),
+            shown_at=f"/login?{urlencode({'next': local_path(following)})}",
             has_tokens=bool(self._rules.tokens.tokens()),
         )
 

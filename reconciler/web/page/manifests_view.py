@@ -13,13 +13,10 @@ from reconciler.control.held_changes import HeldKind
 from reconciler.planning.plan_report import plan_as_data
 from reconciler.web.access.roles import Role
 from reconciler.web.page.page_notices import with_notice
-from reconciler.web.page.page_rendering import HEADERS, language_of, render
+from reconciler.web.page.page_rendering import HEADERS, render
 from reconciler.web.page.page_routes import PageRoute, form_of
-from reconciler.web.page.reason_words import reason_words
 
 PATH = "/manifests"
-_TOGETHER = frozenset({HeldKind.REMOVED, HeldKind.VANISHED, HeldKind.REROUTED})
-"""Kinds of held changes that are shown together, as all have the same reason."""
 _DIAGNOSTICS = 200
 _STEPS = 100
 
@@ -42,7 +39,6 @@ class ManifestsView:
         control = self._control
         counts = Counter(str(one.severity) for one in control.diagnostics)
         held = control.held()
-        errors = reason_words("InvalidManifest", language_of(request))
         last = plan_as_data(control.last_plan, {}, control.started_at)
         return render(
             request,
@@ -57,11 +53,8 @@ class ManifestsView:
             changed=[
                 step for step in last["steps"] if step["step"] in {"Start", "Replace", "Stop"}
             ][:_STEPS],
-            held=[
-                (one.name, errors if one.kind is HeldKind.INVALID else one.reason)
-                for one in held
-                if one.kind not in _TOGETHER
-            ],
+            never=[one.name for one in held if one.kind is HeldKind.INVALID],
+            held=[(one.name, one.reason) for one in held if one.kind is HeldKind.RENAMING],
             removed=[one for one in held if one.kind is HeldKind.REMOVED],
             vanished=[one for one in held if one.kind is HeldKind.VANISHED],
             rerouted=[one for one in held if one.kind is HeldKind.REROUTED],

@@ -60,7 +60,7 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
     text = (
         _environment(language.code)
         .get_template(template)
-        .render(**_common(request, language), **context)
+        .render({**_common(request, language), **context})
     )
     return _packed(request, text, status)
 
@@ -85,9 +85,17 @@ def _common(request: Request, language: Language) -> dict[str, Any]:
         "csrf": who.csrf if who else "",
         "can": {role.value: who is not None and who.role.includes(role) for role in Role},
         "here": request.url.path,
+        "shown_at": _address(request),
         "notice": notice_of(request.query_params, language),
         "now": datetime.now(UTC),
     }
+
+
+def _address(request: Request) -> str:
+    """Return the address of the page that is shown, without what a provider sent along."""
+    path, query = request.url.path, request.url.query
+    is_whole = request.method == "GET" and not path.startswith("/consent/")
+    return f"{path}?{query}" if is_whole and query else path
 
 
 @functools.lru_cache(maxsize=len(LANGUAGES))

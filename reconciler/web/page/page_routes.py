@@ -10,13 +10,14 @@ from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.model.errors import CollectorError
 from reconciler.web.access.access_guard import is_api, wants_page
 from reconciler.web.access.roles import Role, principal, require_role
-from reconciler.web.page.page_rendering import language_of, render
+from reconciler.web.page.page_rendering import HEADERS, language_of, render
 from reconciler.web.problem_details import ERROR_HANDLERS, log_defect, status_of
 
 Handle = Callable[[Request], Awaitable[Response]]
@@ -33,12 +34,12 @@ class PageRoute(Struct, frozen=True):
     role: Role | None = Role.VIEW
 
 
-def page_application(pages: Iterable[PageRoute]) -> Starlette:
+def page_application(pages: Iterable[PageRoute]) -> ASGIApp:
     """Return the page as an application of its own. Its errors are pages."""
     by_path: dict[str, dict[str, Handle]] = {}
     for one in pages:
         by_path.setdefault(one.path, {})[one.method] = _wrapped(one)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, _dispatched(methods), methods=sorted(methods))
             for path, methods in by_path.items()
@@ -49,6 +50,20 @@ def page_application(pages: Iterable[PageRoute]) -> Starlette:
             Exception: _show_defect,
         },
     )
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _refusal_page(scope) if "refusal" in scope else app
+        await answer(scope, receive, send)
+
+    return serve
+
+
+def _refusal_page(scope: Scope) -> Response:
+    """Return the page with a refusal from before the routes (`web.refusal_pages`)."""
+    status, message, headers = scope["refusal"]
+    answer = render(Request(scope), "error.html", status, status_code=status, message=message)
+    answer.headers.update(headers)
+    return answer
 
 
 def _dispatched(methods: Mapping[str, Handle]) -> Handle:
@@ -71,12 +86,19 @@ def _wrapped(page: PageRoute) -> Handle:
         if page.role is not None:
             require_role(request, page.role)
         if page.method == "POST":
-            request.state.form = await request.form(max_fields=_FIELDS, max_files=0)
+            request.state.form = await _sent_form(request)
             if page.role is not None:
                 _require_own_form(request)
         return await page.handler(request)
 
     return serve
+
+
+async def _sent_form(request: Request) -> FormData:
+    try:
+        return await request.form(max_fields=_FIELDS, max_files=0)
+    except HTTPException as error:  # its text is the parser's
+        raise HTTPException(400, "this form cannot be read, or is too long") from error
 
 
 def _require_own_form(request: Request) -> None:
@@ -88,10 +110,23 @@ def _require_own_form(request: Request) -> None:
 
 async def _show_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # what the handler is registered for
+    if error.status_code == 405 and request.method == "GET" and wants_page(request.headers):
+        return RedirectResponse(_page_above(request), 303, HEADERS)
     answer = await _shown(request, error, error.status_code, error.detail)
     for name, value in (error.headers or {}).items():
         answer.headers.setdefault(name, value)
     return answer
+
+
+def _page_above(request: Request) -> str:
+    """Return the nearest page above an address that only takes forms. A login, another language
+    or a restart of the browser leads there, where the form stands."""
+    path = request.url.path
+    while path := path.rpartition("/")[0]:
+        scope = {**request.scope, "path": path}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            return path
+    return "/"
 
 
 async def _show_collector_error(request: Request, error: Exception) -> Response:

@@ -99,6 +99,15 @@ function typed() {
   return address.pathname + address.search;
 }
 
+// The other language is asked for what is shown now.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a.language");
+  if (!link) return;
+  const address = new URL(link.href);
+  address.searchParams.set("next", location.pathname + location.search);
+  link.href = address.href;
+});
+
 // Each key is answered at once; keys that come before the answer share the next one.
 let isTyping = false;
 let isAnswering = false;
