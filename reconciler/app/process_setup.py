@@ -1,9 +1,11 @@
-"""Settings of the process itself: no core dumps, memory returned to the system."""
+"""Settings of the process itself: no core dumps, memory returned to the system, early signals."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
+import signal
 
 _PR_SET_DUMPABLE = 4
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
@@ -33,3 +35,13 @@ def return_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_ARENA_MAX, _ARENAS)
+
+
+def end_well_while_starting() -> None:
+    """End the process with exit code 0 at SIGTERM or SIGINT, until the daemon handles them itself.
+
+    It may end anywhere: what is written so far outlasts SIGKILL too.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), and `&` in a script
+            signal.signal(number, lambda *_: os._exit(0))

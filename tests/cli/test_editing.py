@@ -19,6 +19,7 @@ from reconciler.manifests.editing import git_commit
 from reconciler.manifests.editing.atomic_files import ChangedMeanwhile, replace_file
 from tests.cli.conftest import Run
 from tests.cli.fake_daemon import FakeDaemon
+from tests.cli.samples import collector
 from tests.cli.test_plan import remember
 from tests.control.manifests import save, text
 
@@ -418,6 +419,28 @@ def test_a_running_daemon_is_told_that_it_is_meant(
     daemon.answers["POST /removed/a"] = (200, {})
     assert run("remove", "a", "--yes").exit_code == 0
     assert "POST /removed/a" in daemon.asked
+
+
+def test_the_removal_of_a_held_collector_is_confirmed(
+    run: Run, daemon: FakeDaemon, root: Path
+) -> None:
+    daemon.collectors = [collector("gone", reason="Held"), collector("other")]
+    daemon.answers["POST /removed/gone"] = (200, {})
+    assert run("remove", "gone").exit_code == 0
+    assert "POST /removed/gone" in daemon.asked
+    assert run("remove", "other").exit_code == 1
+    assert "POST /removed/other" not in daemon.asked
+
+
+def test_without_a_daemon_a_held_collector_is_not_held_any_more(run: Run, root: Path) -> None:
+    for name in ("a", "b"):
+        save(root, name)
+    remember(root, "a", "b")
+    for name in ("a", "b"):
+        (root / f"{name}.yaml").unlink()
+    assert run("remove", "a").exit_code == 0
+    ledger = open_ledger("sqlite:///state/ledger.sqlite3")
+    assert [good.name for good in ledger.last_good()] == ["b"]
 
 
 def test_without_a_daemon_the_next_one_does_not_hold_it(run: Run, root: Path) -> None:

@@ -214,3 +214,15 @@ def test_no_file_of_ours_takes_the_number_of_a_stream_that_was_closed() -> None:
         )
         os.close(write)
         assert answer.read() == repr(["/dev/null"] * 3).encode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_still_starts_ends_well_when_told(elsewhere: Path, number: int) -> None:
+    (elsewhere / "collectors.d").mkdir()
+    told = f"run_command.run = lambda *_: os.kill(os.getpid(), {number:d}) or 7"
+
+    result = ran(
+        "run", program=f"import os\nfrom reconciler.app import run_command\n{told}\n{MAIN}"
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")

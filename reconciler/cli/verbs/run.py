@@ -78,6 +78,10 @@ def command(
         and ctx.get_parameter_source("manifests") is ParameterSource.COMMANDLINE
     ):
         raise click.UsageError("give the manifests' directory once: DIR or --manifests")
+    if not once:
+        from reconciler.app.process_setup import end_well_while_starting  # noqa: PLC0415
+
+        end_well_while_starting()
     from reconciler.app.run_command import run  # noqa: PLC0415  # much code, not needed for --help
     from reconciler.cli import log_output  # noqa: PLC0415
 
