@@ -39,7 +39,6 @@ def find_rerouting(
     if (
         observed.reroute_confirmed
         or old.missing
-        or new.missing
         or new.complaint
         or old.digest == new.digest
     ):

@@ -10,8 +10,14 @@ from itertools import chain, combinations
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.errors import ConnectionFailed, FolderFailed, Throttled
+from reconciler.model.errors import (
+    ConnectionFailed,
+    FolderFailed,
+    PolicyRefused,
+    Throttled,
+)
 from reconciler.model.outcomes import MessageState, Outcome
+from reconciler.model.routing_answer import Routing
 from tests.collect.accounts import Mode
 from tests.collect.world import Broken, Fate, Helm, Server, World, broken
 
@@ -205,3 +211,25 @@ def test_a_server_that_gives_nothing_any_longer_fails_soon_and_no_message_is_bla
     assert helm.logins < 8
     known = made.ledger.known("sales", made.server.folder)
     assert {entry.attempts for entry in known.values()} == {0}
+
+
+def test_a_message_that_broke_the_connection_is_a_suspect_once_another_came() -> None:
+    made = world()
+    made.server.breaking = {"3"}
+    assert made.session().collected == 4
+    entry = made.ledger.known("sales", made.server.folder)["3"]
+    assert (entry.state, entry.reason) == (
+        MessageState.SUSPECT,
+        "mail.example.org:1: the connection broke",
+    )
+
+
+def test_an_error_at_one_message_is_recorded_with_the_message() -> None:
+    def refuse(_: bytes) -> Routing:
+        raise PolicyRefused("no")
+
+    made = world(count=2)
+    made.task = replace(made.task, route=refuse)
+    assert made.session().outcome is Outcome.FAILED
+    entry = made.ledger.known("sales", made.server.folder)["1"]
+    assert (entry.state, entry.attempts, entry.reason) == (MessageState.FAILED, 1, "no")

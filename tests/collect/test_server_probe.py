@@ -64,6 +64,12 @@ def test_without_anything_that_came_one_of_an_earlier_session_is_asked_for() -> 
     assert server.asked == ["3"]
 
 
+def test_the_smallest_messages_are_asked_for() -> None:
+    server = Server()
+    assert probe(server, THREE, ONE, Listed("4", 0), TWO).server_gives() is None
+    assert server.asked == ["1", "2"]
+
+
 class Odd(Server):
     """Answers by the message's key."""
 

@@ -19,7 +19,8 @@ from reconciler.destinations.maildir import (
 )
 from reconciler.destinations.maildir.acting_as_owner import Owner
 from reconciler.destinations.maildir.directories import Directory
-from reconciler.destinations.maildir.mailbox_paths import MailboxPathTemplate
+from reconciler.destinations.maildir.filesystem_errors import NotAMailbox
+from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 from reconciler.destinations.maildir.mount_protection import MountProtection
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Delivered
@@ -221,3 +222,17 @@ def test_links_that_lead_round_in_a_circle_end(tmp_path: Path) -> None:
     with pytest.raises(DestinationUnavailable, match="symbolic links"):
         deliver(maildir, {"1": b"Subject: 1\r\n\r\n"})
     maildir.finish()
+
+
+@pytest.mark.parametrize("privileged", [True, False])
+def test_the_fixed_part_of_a_path_is_made_only_where_that_is_asked(
+    privileged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not privileged:
+        monkeypatch.setattr(directories, "privileged", lambda: False)
+    box = MailboxPath(str(tmp_path / "a" / "b"), ())
+    with pytest.raises((FileNotFoundError, NotAMailbox)), directories.opened(box):
+        pass
+    assert not list(tmp_path.iterdir())
+    with directories.opened(box, create=True):
+        assert (tmp_path / "a" / "b").is_dir()
