@@ -36,12 +36,7 @@ def find_rerouting(
         {name: one for (kind, name), one in last_good.items() if kind == "Destination"}, {}
     )
     old, new = before.choose(None), destinations.choose(None)
-    if (
-        observed.reroute_confirmed
-        or old.missing
-        or new.complaint
-        or old.digest == new.digest
-    ):
+    if observed.reroute_confirmed or old.missing or new.complaint or old.digest == new.digest:
         return None
     nameless = [one.declaration for one in versions if _names_none(one.declaration)]
     concerned = [
