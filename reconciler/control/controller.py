@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -157,6 +158,12 @@ class Controller:
         self._rerouting = reason
         self._unsettled = True
         await self.turn()
+
+    @asynccontextmanager
+    async def between_turns(self) -> AsyncIterator[None]:
+        """Take no turn inside of this context: somebody writes many files."""
+        async with self._turn:
+            yield
 
     async def run(self) -> None:
         """Take turns until it is cancelled."""

@@ -138,7 +138,7 @@ class ManifestDraft(Struct, frozen=True):
 def declared_manifest(editor: ManifestEditor, name: str) -> DeclaredManifest:
     """Return a collector's document. Raises NotDeclared and EditRefused."""
     found = editor.declared(name)
-    return _shown(name, found.path, found.own)
+    return shown_manifest(name, found.path, found.own)
 
 
 def draft(
@@ -172,6 +172,15 @@ def draft(
     except UnicodeEncodeError as error:
         content = None if isinstance(asked, DeleteManifest | SwitchManifest) else asked.content
         raise not_utf8(file, dotted(half_character(content) or ())) from error
+
+
+def verb_of(asked: ManifestChange) -> str:
+    """Return the verb of a change, as drafts and logs have it."""
+    if isinstance(asked, SwitchManifest):
+        return "enable" if asked.enabled else "disable"
+    return {CreateManifest: "create", ReplaceManifest: "replace", DeleteManifest: "delete"}[
+        type(asked)
+    ]
 
 
 def _file(editor: ManifestEditor, asked: ManifestChange) -> str:
@@ -215,10 +224,8 @@ def _change(
 ) -> ManifestDraft:
     if isinstance(asked, DeleteManifest):
         change = editor.removed(asked.name)
-        return ManifestDraft(change, "delete", before, None, *_difference(editor, change))
-    own, verb = _result(editor, asked, before), "replace"
-    if isinstance(asked, SwitchManifest):
-        verb = "enable" if asked.enabled else "disable"
+        return ManifestDraft(change, verb_of(asked), before, None, *_difference(editor, change))
+    own, verb = _result(editor, asked, before), verb_of(asked)
     change = editor.edited(asked.name, lambda _: own)
     return _checked(editor, change, verb, before, own, marked=_is_marked_anew(asked, own))
 
@@ -260,7 +267,7 @@ def _checked(
             problem, diagnostics = str(refused), tuple(in_order(refused.diagnostics))
             ahead += _lines_ahead(editor, change.name) if before else 0
     try:
-        after = _shown(change.name, change.path, own)
+        after = shown_manifest(change.name, change.path, own)
         diff, relative = _difference(editor, change)
     except (EditRefused, YAMLError, UnusableDocument):
         after, diff, relative = None, "", ""
@@ -307,7 +314,7 @@ def _require_text(content: str, file: str) -> None:
         ) from error
 
 
-def _shown(name: str, path: Path, own: str) -> DeclaredManifest:
+def shown_manifest(name: str, path: Path, own: str) -> DeclaredManifest:
     try:
         return DeclaredManifest(
             name, path, hide_secrets(own), hide_secrets_in_data(plain_data(own)), digest(own)

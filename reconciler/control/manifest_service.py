@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.control.controller import Controller
 from reconciler.control.event_loop import Clock, ThreadPool
+from reconciler.control.manifest_batch import AskedChange, draft_batch, write_batch
 from reconciler.control.manifest_drafts import (
     CreateManifest,
     DeclaredManifest,
@@ -27,7 +28,6 @@ from reconciler.control.manifest_writing import (
     AppliedChange,
     KnownManifests,
     is_writable,
-    write_draft,
 )
 from reconciler.control.password_files import keep_password
 from reconciler.control.running_set import RunningSet
@@ -49,6 +49,8 @@ from reconciler.planning.plan_report import meaning_of, plan_as_data
 from reconciler.planning.reconcile_plan import Keep, Plan, Stop, plan
 
 T = TypeVar("T")
+TOGETHER = 500
+"""Changes that are written and acted upon at once. While they are written, no turn is taken."""
 
 
 class ProposedChange(Struct, frozen=True):
@@ -83,6 +85,8 @@ class ManifestService:
         self._git_commit = git_commit
         self._threads = ThreadPool("manifests", 2)
         self._changing = asyncio.Lock()
+        self._waiting: list[AskedChange] = []
+        """Changes that no batch has taken yet."""
         self._known = KnownManifests(controller.directory.root)
 
     @property
@@ -133,8 +137,8 @@ class ManifestService:
     async def apply_all(
         self, asked: Sequence[ManifestChange], by: str
     ) -> list[AppliedChange | CollectorError]:
-        """Write changes, and act on all of them at once. Return for each what `apply` does, or the
-        error that it raises."""
+        """Write changes, and act on them: `TOGETHER` at a time. Return for each what `apply` does,
+        or the error that it raises."""
         return await self._in_any_case(self._applied(asked, by, None))
 
     async def _in_any_case(self, work: Coroutine[None, None, T]) -> T:
@@ -148,30 +152,48 @@ class ManifestService:
         self, asked: Sequence[ManifestChange], by: str, expected: EtagCondition | None
     ) -> list[AppliedChange | CollectorError]:
         done: list[AppliedChange | CollectorError] = []
-        async with self._changing:
-            for one in asked:
-                try:
-                    done.append(await self._written(one, by, expected))
-                except CollectorError as error:
-                    done.append(error)
-            drafts = [one.draft for one in done if isinstance(one, AppliedChange)]
-            changes = [draft.change for draft in drafts if draft.changed]
-            removed = [draft.change.name for draft in drafts if draft.verb == "delete"]
-            paths = {str(change.path) for change in changes}
-            if removed:
-                await self._controller.removed(removed, paths)
-            elif changes:
-                await self._controller.turn(only=paths)
+        for start in range(0, len(asked), TOGETHER):
+            call = object()
+            some = [AskedChange(one, by, expected, call) for one in asked[start : start + TOGETHER]]
+            self._waiting.extend(some)
+            while any(one.outcome is None for one in some):
+                async with self._changing:
+                    await self._next_batch()
+            for one in some:
+                if not isinstance(one.outcome, AppliedChange | CollectorError):
+                    raise one.outcome or AssertionError
+                done.append(one.outcome)
         return done
 
-    async def _written(
-        self, asked: ManifestChange, by: str, expected: EtagCondition | None
-    ) -> AppliedChange:
-        found = await self._drafted(asked, expected)
-        found.require_valid()
-        if not found.changed:
-            return AppliedChange(found)
-        return await self._threads.run(write_draft, found, by, git_commit=self._git_commit)
+    async def _next_batch(self) -> None:
+        """Write and act upon what waits, whoever asked for it: what came while the last batch was
+        written costs one turn together."""
+        batch = self._waiting[:TOGETHER]
+        del self._waiting[:TOGETHER]
+        if not batch:
+            return
+        try:
+            await self._threads.run(draft_batch, self._editor, batch)
+            async with self._controller.between_turns():
+                await self._threads.run(write_batch, batch, git_commit=self._git_commit)
+        except Exception as error:  # noqa: BLE001  # whoever asked gets it
+            for one in batch:
+                one.outcome = one.outcome or error
+        self._waiting[:0] = [one for one in batch if one.outcome is None]
+        await self._act_upon(batch)
+
+    async def _act_upon(self, batch: Sequence[AskedChange]) -> None:
+        written = [found.change for one in batch if (found := one.written)]
+        removed = [
+            found.change.name for one in batch if (found := one.written) and found.verb == "delete"
+        ]
+        paths = {str(change.path) for change in written}
+        if any(one.outcome is None and one.is_looked_at for one in batch):
+            await self._controller.removed(removed, None)
+        elif removed:
+            await self._controller.removed(removed, paths)
+        elif written:
+            await self._controller.turn(only=paths)
 
     async def _drafted(
         self, asked: ManifestChange, expected: EtagCondition | None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from reconciler.control.declared_files import DeclaredFile
 from reconciler.control.manifest_drafts import ManifestDraft
+from reconciler.disk import sync_names
 from reconciler.log import log
-from reconciler.manifests.editing.git_commit import NotCommitted, commit, require_committable
+from reconciler.manifests.editing.atomic_files import ChangedMeanwhile, replace_unsynced
 from reconciler.manifests.editing.manifest_editor import ManifestEditor
 from reconciler.manifests.editing.modeline import is_modeline, provide
 from reconciler.manifests.loading import ParsedFile
@@ -100,40 +102,67 @@ def _fresh(directory: Path, editor: ManifestEditor, name: str | None) -> Manifes
     return ManifestEditor(directory, manifests=known.with_changes(changes))
 
 
-def write_draft(found: ManifestDraft, by: str, *, git_commit: bool) -> AppliedChange:
-    """Write a draft, and tell the log. Raises ReadOnlyManifests, ManifestNotWritten,
-    ChangedMeanwhile, NotCommitted."""
-    change, message = found.change, f"{_WORDS[found.verb]} collector {found.change.name}"
-    if git_commit:
-        require_committable(change.path)
-    try:
-        if (
-            found.verb == "create"
-            and found.after
-            and any(map(is_modeline, found.after.text.splitlines()))
-        ):
-            provide(change.path.parent)
-        change.write()
-    except OSError as error:
-        if error.errno in _READ_ONLY:
-            raise ReadOnlyManifests(found) from error
-        raise ManifestNotWritten(f"{change.path} cannot be written: {error.strerror}") from error
-    done = AppliedChange(found)
-    if git_commit:
+def write_all(drafts: Sequence[ManifestDraft]) -> list[CollectorError | None]:
+    """Write drafts; each file once, where several have the same change of it. Return for each why
+    it was not written: ReadOnlyManifests, ManifestNotWritten, ChangedMeanwhile."""
+    done: dict[Path, CollectorError | None] = {}
+    directories: dict[Path, list[Path]] = {}
+    for found in drafts:
+        path = found.change.path
+        if path not in done:
+            try:
+                directories.setdefault(_write(found), []).append(path)
+                done[path] = None
+            except (OSError, ChangedMeanwhile) as error:
+                done[path] = _refusal(found, error)
+    for directory, paths in directories.items():
         try:
-            done = AppliedChange(found, commit(change.path, message, by))
-        except NotCommitted as error:
-            done = AppliedChange(found, trouble=str(error))
+            sync_names(directory)
+        except OSError as error:
+            message = f"{directory} cannot be written: {error.strerror}"
+            done |= dict.fromkeys(paths, ManifestNotWritten(message))
+    return [done[found.change.path] for found in drafts]
+
+
+def _write(found: ManifestDraft) -> Path:
+    """Write a file. Return the directory whose names are to be made durable."""
+    change = found.change
+    text = found.after.text if found.verb == "create" and found.after else ""
+    if any(map(is_modeline, text.splitlines())):
+        provide(change.path.parent)
+    return replace_unsynced(change.path, change.before, change.after)
+
+
+def _refusal(found: ManifestDraft, error: OSError | ChangedMeanwhile) -> CollectorError:
+    if isinstance(error, ChangedMeanwhile):
+        return error
+    if error.errno in _READ_ONLY:
+        return ReadOnlyManifests(found)
+    return ManifestNotWritten(f"{found.change.path} cannot be written: {error.strerror}")
+
+
+def commit_message(drafts: Sequence[ManifestDraft]) -> str:
+    """Return what a commit of these changes is called."""
+    verbs = {found.verb for found in drafts}
+    word = _WORDS[drafts[0].verb] if len(verbs) == 1 else "Change"
+    names = [found.change.name for found in drafts]
+    if len(names) == 1:
+        return f"{word} collector {names[0]}"
+    return "\n".join([f"{word} {len(names)} collectors", "", *names])
+
+
+def log_change(done: AppliedChange, by: str) -> None:
+    """Tell the log of a change that was written."""
+    found = done.draft
     log.info(
         "manifest changed",
-        collector=change.name,
+        collector=found.change.name,
         what=found.verb,
         by=by,
-        file=str(change.path),
+        file=str(found.change.path),
         **({"commit": done.commit} if done.commit else {}),
         **({"trouble": done.trouble} if done.trouble else {}),
     )
-    return done
 
 
 def is_writable(path: Path) -> bool:

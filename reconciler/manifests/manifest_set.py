@@ -82,6 +82,8 @@ class ManifestSet(Generic[R]):
         self._whole = whole
         self._inline = allow_inline_secrets
         self._templates: Templates | None = None
+        self._holding: frozenset[str] | None = None
+        """The files that may hold templates, once somebody asked."""
         self.records: dict[str, FileRecord[R]] = {}
 
     @property
@@ -123,11 +125,12 @@ class ManifestSet(Generic[R]):
 
     def near(self, names: Collection[str]) -> ManifestSet[R]:
         """Return these of the files that are there, and all that may hold templates."""
-        return self.only(
-            name
-            for name, record in self.records.items()
-            if name in names or record.alone is not None
-        )
+        if self._holding is None:
+            self._holding = frozenset(
+                name for name, record in self.records.items() if record.alone is not None
+            )
+        there = self._holding.union(name for name in names if name in self.records)
+        return self.only(sorted(there, key=_parts))
 
     def has_templates_of(self, other: ManifestSet[R]) -> bool:
         """Return whether both have the same templates."""
@@ -143,7 +146,7 @@ class ManifestSet(Generic[R]):
         `of` what this set keeps. `last`: an earlier set and what this returned for it; the records
         of files that are the same in both are used again."""
         other = ManifestSet(keep, whole=self._whole, allow_inline_secrets=self._inline)
-        other._templates = self._templates
+        other._templates, other._holding = self._templates, self._holding
         was, made = (last[0].records, last[1].records) if last else ({}, {})
         other.records = {
             name: made[name] if was.get(name) is one else _with_result(one, of(one.result))
@@ -164,7 +167,7 @@ class ManifestSet(Generic[R]):
         contents = {name: one for name, one in changes.items() if isinstance(one, Content)}
         parsed = self._parse(contents, templates, {})
         following = ManifestSet(self._keep, whole=self._whole, allow_inline_secrets=self._inline)
-        following._templates = templates
+        following._templates, following._holding = templates, self._holding
         following.records = {
             name: one
             if isinstance(one, FileRecord)

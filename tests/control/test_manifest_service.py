@@ -228,6 +228,87 @@ def test_several_at_once_are_one_turn(root: Path, monkeypatch: pytest.MonkeyPatc
     run(scenario())
 
 
+SHARED = "# head\n" + "---\n".join(text(name, enabled="true") for name in ("a", "b", "c", "d"))
+
+
+def test_several_of_one_file_are_written_once(root: Path) -> None:
+    path = save(root, "shared", SHARED)
+
+    async def scenario() -> None:
+        async with service(root) as here:
+            asked = [
+                DeleteManifest("a"),
+                SwitchManifest("b", enabled=False),
+                DeleteManifest("nobody"),
+                SwitchManifest("sales", enabled=True),
+                DeleteManifest("d"),
+            ]
+            done = await here.manifests.apply_all(asked, "ann")
+            assert [type(one).__name__ for one in done] == [
+                "AppliedChange",
+                "AppliedChange",
+                "NotDeclared",
+                "AppliedChange",
+                "AppliedChange",
+            ]
+            # what single changes, one after another, leave
+            expected = "---\n".join([text("b", enabled="false"), text("c", enabled="true"), ""])
+            assert path.read_text().partition("---\n")[2] == expected.removesuffix("---\n")
+            assert here.loops.actual().keys() == {"sales", "c"}
+            await here.manifests.apply_all([DeleteManifest("b"), DeleteManifest("c")], "ann")
+            assert here.files() == ["off.yaml", "sales.yaml"]
+
+    run(scenario())
+
+
+def test_one_that_cannot_be_changed_prevents_no_other(root: Path) -> None:
+    broken = text("e").replace("P}", "P}}")
+    path = save(root, "shared", SHARED)
+
+    async def scenario() -> None:
+        async with service(root) as here:
+            path.write_text(SHARED + "---\n" + text("e", enabled="&x true", title="*x"))
+            save(root, "broken", broken)
+            await here.controller.turn()
+            names = ["b", "e", "c", "b", "off"]
+            done = await here.manifests.apply_all(
+                [SwitchManifest(name, enabled=name == "off") for name in names], "ann"
+            )
+            refused = [
+                name
+                for name, one in zip(names, done, strict=True)
+                if not isinstance(one, AppliedChange)
+            ]
+            assert (refused, here.loops.actual().keys()) == (["e"], {"sales", "a", "d", "off"})
+
+    run(scenario())
+
+
+def test_what_many_ask_at_once_costs_one_turn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with service(root) as here:
+            turned = []
+            act = here.controller.turn
+
+            async def counted(**more: Any) -> None:
+                turned.append(more)
+                await act(**more)
+
+            monkeypatch.setattr(here.controller, "turn", counted)
+            names = [f"new{number}" for number in range(8)]
+            first, *others, again = await asyncio.gather(
+                *(here.manifests.apply(CreateManifest(text(name)), "ann") for name in names),
+                here.manifests.apply(CreateManifest(text("new0")), "ben"),
+                return_exceptions=True,
+            )
+            assert all(isinstance(one, AppliedChange) for one in (first, *others))
+            assert isinstance(again, AlreadyDeclared)
+            assert len(turned) < len(names)
+            assert {"sales", *names} == here.loops.actual().keys()
+
+    run(scenario())
+
+
 class _Stopwatch:
     """Measures the processor time of awaiting, so that a busy machine does not count."""
 
@@ -386,6 +467,32 @@ def test_each_change_is_a_commit_of_who_asked(repository: Path) -> None:
             (repository / "off.yaml").write_text(text("off", "9m", enabled="false"))
             with pytest.raises(NotCommitted):
                 await here.manifests.apply(SwitchManifest("off", enabled=True), "ben")
+
+    run(scenario())
+
+
+def test_the_changes_of_one_call_are_one_commit(repository: Path) -> None:
+    below = repository / "team"
+    below.mkdir()
+    save(below, "deep", text("deep"))
+    save(below, "open", text("open"))
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "more")
+
+    async def scenario() -> None:
+        async with service(repository, git_commit=True) as here:
+            (below / "open.yaml").write_text(text("open", "9m"))
+            names = ["sales", "deep", "open"]
+            *done, refused = await here.manifests.apply_all(
+                [SwitchManifest(name, enabled=False) for name in names], "ann"
+            )
+            assert isinstance(refused, NotCommitted)
+            head = git(repository, "rev-parse", "--short", "HEAD")
+            assert [one.commit for one in done if isinstance(one, AppliedChange)] == [head] * 2
+            assert git(repository, "log", "--format=%B|%an", "-1") == (
+                "Disable 2 collectors\n\nsales\ndeep\n|ann"
+            )
+            assert git(repository, "status", "--porcelain") == "M team/open.yaml"
 
     run(scenario())
 

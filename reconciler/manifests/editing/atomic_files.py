@@ -26,13 +26,19 @@ def replace_file(path: Path, before: bytes | None, after: bytes | None) -> None:
     Mode and owner stay. A link stays, and the file that it leads to is changed. Raises
     ChangedMeanwhile where the content is not `before`, and OSError.
     """
+    sync_names(replace_unsynced(path, before, after))
+
+
+def replace_unsynced(path: Path, before: bytes | None, after: bytes | None) -> Path:
+    """Do the same, and return the directory whose names are to be made durable: once for many
+    files."""
     target = Path(os.path.realpath(path))
     if after is None:
         _require_unchanged(target, before)
         path.unlink()
-        sync_names(target.parent)
     else:
         _write(target, before, after)
+    return target.parent
 
 
 def new_file(path: Path, content: bytes, mode: int = 0o666) -> None:
@@ -81,7 +87,7 @@ def _write(target: Path, before: bytes | None, after: bytes) -> None:
     draft_name = f".{target.name}.{secrets.token_hex(4)}"  # with a dot: never read as a manifest
     with (
         opened_directory(target.parent) as directory,
-        replacing(directory, target.name, draft_name, 0o666) as draft,
+        replacing(directory, target.name, draft_name, 0o666, durable=False) as draft,
     ):
         if before is not None:
             status = target.stat()

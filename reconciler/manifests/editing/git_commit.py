@@ -1,4 +1,4 @@
-"""A git commit of exactly the file that was changed."""
+"""A git commit of exactly the files that were changed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,8 @@ _LONGEST = 60
 """Seconds that git, with its hooks, may take."""
 _MOST = 64 << 10
 """Octets of what git prints that are read."""
+_MOST_NAMES = 500
+"""Files of one commit: the system bounds what a command line may hold."""
 _LEFT_OUT = " .,:;\"\\'"
 _OF_A_REPOSITORY = frozenset(
     {
@@ -42,34 +45,103 @@ class NotCommitted(CollectorError):
 def require_committable(path: Path) -> None:
     """Raise NotCommitted unless `path` lies in a work tree and has no other changes, which would be
     committed too."""
-    target = Path(os.path.realpath(path))
-    if _git(target.parent, "status", "--porcelain", "--", target.name):
-        raise NotCommitted(f"nothing was written: {path} has changes that are not committed yet")
+    for error in uncommitted([path]).values():
+        raise error
+
+
+def uncommitted(paths: Sequence[Path]) -> dict[Path, NotCommitted]:
+    """Return, for each of these files that a change may not be committed of, why."""
+    found: dict[Path, NotCommitted] = {}
+    for directory, files in _by_directory(paths):
+        found |= _uncommitted(directory, files)
+    return found
+
+
+def _uncommitted(directory: Path, files: Sequence[Path]) -> dict[Path, NotCommitted]:
+    try:
+        if not _git(directory, "status", "--porcelain", "--", *_names(directory, files)):
+            return {}
+    except NotCommitted as error:
+        return {path: NotCommitted(str(error)) for path in files}
+    if len(files) == 1:
+        message = f"nothing was written: {files[0]} has changes that are not committed yet"
+        return {files[0]: NotCommitted(message)}
+    half = len(files) // 2
+    return {**_uncommitted(directory, files[:half]), **_uncommitted(directory, files[half:])}
 
 
 def commit(path: Path, message: str, author: str = "") -> str:
-    """Commit the file; return the abbreviated commit. Whatever else is staged stays staged, and is
-    not committed. `author` is a name; "" for the user who runs this."""
-    target = Path(os.path.realpath(path))
+    """Commit a file, as `commit_files` does; return the abbreviated commit. Raises NotCommitted."""
+    done = commit_files([path], message, author)[path]
+    if isinstance(done, NotCommitted):
+        raise done
+    return done
+
+
+def commit_files(
+    paths: Sequence[Path], message: str, author: str = ""
+) -> dict[Path, str | NotCommitted]:
+    """Commit the files, as one commit in each work tree. Return for each the abbreviated commit, or
+    why there is none. Whatever else is staged stays staged, and is not committed. `author` is a
+    name; "" for the user who runs this."""
+    done: dict[Path, str | NotCommitted] = {}
+    for directory, files in _by_directory(paths):
+        try:
+            made = _committed(directory, _names(directory, files), message, author)
+            done |= dict.fromkeys(files, made)
+        except NotCommitted as error:
+            done |= {
+                path: NotCommitted(f"{path} was written, but not committed: {error}")
+                for path in files
+            }
+    return done
+
+
+def _committed(directory: Path, names: Sequence[str], message: str, author: str) -> str:
     by = [f"--author={_identity(author)}"] if author else []
+    # a file that is gone stands in the index still, and `add` takes that out of it
+    _git(directory, "add", "--", *names)
+    _git(
+        directory,
+        *(_committer(directory) if author else ()),
+        "commit",
+        "--quiet",
+        *by,
+        "--only",
+        "--message",
+        message,
+        "--",
+        *names,
+    )
+    return _git(directory, "rev-parse", "--short", "HEAD").strip()
+
+
+def _by_directory(paths: Sequence[Path]) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield the files by a directory of their work tree: a command line has room for them."""
+    parents = dict.fromkeys(_target(path).parent for path in paths)
+    above = {parent: _top(parent) if len(parents) > 1 else parent for parent in parents}
+    groups: dict[Path, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(above[_target(path).parent], []).append(path)
+    for directory, files in groups.items():
+        for start in range(0, len(files), _MOST_NAMES):
+            yield directory, files[start : start + _MOST_NAMES]
+
+
+def _top(directory: Path) -> Path:
+    """Return the top of the work tree; where there is none, the directory: git will say so."""
     try:
-        # a file that is gone stands in the index still, and `add` takes that out of it
-        _git(target.parent, "add", "--", target.name)
-        _git(
-            target.parent,
-            *(_committer(target.parent) if author else ()),
-            "commit",
-            "--quiet",
-            *by,
-            "--only",
-            "--message",
-            message,
-            "--",
-            target.name,
-        )
-        return _git(target.parent, "rev-parse", "--short", "HEAD").strip()
-    except NotCommitted as error:
-        raise NotCommitted(f"{path} was written, but not committed: {error}") from error
+        return Path(_git(directory, "rev-parse", "--show-toplevel").removesuffix("\n"))
+    except NotCommitted:
+        return directory
+
+
+def _names(directory: Path, files: Iterable[Path]) -> list[str]:
+    return [os.path.relpath(_target(path), directory) for path in files]
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _identity(name: str) -> str:
@@ -117,7 +189,7 @@ def _git(directory: Path, *words: str) -> str:
         output = _text(printed)
         said = (_text(told) or output).strip().splitlines()
     if code:
-        verb = next(word for word in words if word.islower() and word.isalpha())
+        verb = next((word for word in words if word.islower() and word.isalpha()), words[0])
         raise NotCommitted(f"git {verb}: {one_line(said[-1]) if said else f'exit code {code}'}")
     return output
 

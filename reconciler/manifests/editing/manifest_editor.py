@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -126,19 +126,34 @@ class ManifestEditor:
             message = f"{name} is declared in {places}: remove one of them by hand"
             raise EditRefused(message, [_at_name(one, message) for _, one in found])
         ((path, one),) = found
+        return self._documents(path, [one.line])[0]
+
+    def declared_in(self, path: Path, names: Collection[str]) -> dict[str, DeclaredDocument]:
+        """Return the documents of these collectors, as `declared` does: of those that are declared
+        in this file and nowhere else. The file is read once. Raises EditRefused."""
+        found = {name: self.places(name) for name in names}
+        lines = {
+            name: places[0][1].line
+            for name, places in found.items()
+            if [place for place, _ in places] == [path]
+        }
+        return dict(zip(lines, self._documents(path, list(lines.values())), strict=True))
+
+    def _documents(self, path: Path, lines: Sequence[int]) -> list[DeclaredDocument]:
+        """Return the documents of a file whose roots are in these lines. Raises EditRefused."""
         try:
             data = manifest_files.read(path)
             text = text_encoding.decode(data)
-            start, end = next(place[1:] for place in documents(text) if place[0] == one.line)
+            bounds = {line: (start, end) for line, start, end in documents(text)}
+            return [DeclaredDocument(path, data, text, *bounds[line]) for line in lines]
         except manifest_files.Unreadable as error:
             message = f"{path} cannot be read any more: {error}"
             unread = Diagnostic.error(str(path), START, "", error.rule, message)
             raise EditRefused(message, [unread]) from error
-        except (UnusableDocument, MarkedYAMLError, StopIteration):
+        except (UnusableDocument, MarkedYAMLError, KeyError):
             raise EditRefused(
                 f"{path} is not YAML throughout: fix it by hand", self._errors_of(path)
             ) from None
-        return DeclaredDocument(path, data, text, start, end)
 
     def change(self, name: str, edit: Callable[[str], str]) -> Written | None:
         """Change a collector's document. Return None if nothing is different. Raises NotDeclared,
@@ -211,17 +226,19 @@ class ManifestEditor:
             name, found.path, found.data, after, last=not self._index.has_other(KIND, name)
         )
 
-    def require_valid(self, path: Path, data: bytes, name: str) -> None:
-        """Raise EditRefused unless the content is valid at `path` and declares `name`."""
+    def require_valid(self, path: Path, data: bytes, *names: str) -> None:
+        """Raise EditRefused unless the content is valid at `path` and declares these collectors."""
         before, changed = self._overlaid({str(path): data})
         after = changed.records[str(path)].result
         errors = self._new_errors(before, changed)
-        if not errors and not any(one.name == name and one.kind == KIND for one in after.manifests):
+        there = {one.name for one in after.manifests if one.kind == KIND}
+        lost = next((name for name in names if name not in there), None)
+        if not errors and lost is not None:
             errors = [found for found in after.diagnostics if found.is_error]
             if not errors:
                 raise EditRefused(
-                    f"nothing was written: the manifest must stay the {KIND} {name}",
-                    [lost_manifest(str(path), name)],
+                    f"nothing was written: the manifest must stay the {KIND} {lost}",
+                    [lost_manifest(str(path), lost)],
                 )
         if errors:
             raise EditRefused("nothing was written: the result would be invalid", errors)

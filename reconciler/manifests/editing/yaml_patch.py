@@ -46,6 +46,7 @@ MOST_REWRITTEN = 50_000
 than the values that a file may hold, and the round trip needs minutes for very many of them."""
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
 """Plain scalars that some YAML readers do not treat as text."""
+_COMMENTS = re.compile(r"(?:\s*#.*)*")
 
 
 class Setting(Struct, frozen=True):
@@ -218,6 +219,9 @@ def _end(text: str, node: Node) -> int:
     end = int(node.end_mark.index)
     if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
         return len(text[:end].rstrip())
+    if isinstance(node, ScalarNode) and end == node.start_mark.index:
+        comments = _COMMENTS.match(text, end)  # an empty value has them
+        return end + len(comments[0].rstrip()) if comments else end
     if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
         return end
     last = node.value[-1] if isinstance(node, SequenceNode) else node.value[-1][1]
