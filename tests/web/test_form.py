@@ -371,7 +371,7 @@ def test_in_a_read_only_directory_the_manifest_is_shown(
     if known:
         monkeypatch.setattr("reconciler.control.manifest_service.is_writable", lambda _: False)
     monkeypatch.setattr("reconciler.control.manifest_writing.provide", refuse)
-    monkeypatch.setattr("reconciler.manifests.editing.manifest_editor.replace_file", refuse)
+    monkeypatch.setattr("reconciler.control.manifest_writing.replace_unsynced", refuse)
 
     async def scenario() -> None:
         async with loaded(root, settings) as found:

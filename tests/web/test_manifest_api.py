@@ -384,7 +384,7 @@ def test_a_directory_that_is_read_only_answers_what_to_commit(
     def refuse(*_arguments: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("reconciler.manifests.editing.manifest_editor.replace_file", refuse)
+    monkeypatch.setattr("reconciler.control.manifest_writing.replace_unsynced", refuse)
 
     async def scenario() -> None:
         async with daemon(root, settings) as here:

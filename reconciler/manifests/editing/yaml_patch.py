@@ -46,7 +46,7 @@ MOST_REWRITTEN = 50_000
 than the values that a file may hold, and the round trip needs minutes for very many of them."""
 _WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "~", "null", "true", "false"})
 """Plain scalars that some YAML readers do not treat as text."""
-_COMMENTS = re.compile(r"(?:\s*#.*)*")
+_COMMENTS = re.compile(r"(?:\s*#.*\n)*(?:\s*#.*)?")
 
 
 class Setting(Struct, frozen=True):
