@@ -260,7 +260,7 @@ def test_D11_a_drop_after_one_of_two_replies_keeps_that_one() -> None:
 
 
 def test_D11_silence_after_the_dot_is_put_off_and_its_late_reply_answers_nothing_else() -> None:
-    with Sink(final=lambda _: []) as sink, system(sink, Limits(silence=0.3)) as lmtp:
+    with Sink(final=lambda _: []) as sink, system(sink, Limits(silence=1)) as lmtp:
         (outcome,) = deliver(lmtp, LETTER, ["a@x.test"])
         assert isinstance(outcome, Deferred)
         sink.final = lambda recipients: [b"250 ok\r\n"]

@@ -52,7 +52,7 @@ def smtp_sink(*options: str) -> Iterator[MailSystem]:
 
 
 def _wait_for(port: int, sink: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and sink.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -16,6 +16,7 @@ import pytest
 from reconciler.destinations.maildir import Maildir, directories
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
+from tests.descriptors import open_descriptors
 from tests.destinations.maildirs import CHANGING, SALES, Failing, contents, deliver, message
 
 MAILS = {str(key): b"mail %d" % key for key in range(3)}
@@ -216,16 +217,12 @@ def test_D3_a_root_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert contents(tmp_path / "mail" / "sales") == Counter([b"mail"])
 
 
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 @pytest.mark.parametrize("call", ["open", *CHANGING])
 def test_no_descriptor_is_left_open(
     maildir: Maildir, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     deliver(maildir, {"before": b"mail"})
-    before = _descriptors()
+    before = open_descriptors()
     failing = Failing(monkeypatch, call)
     for at in range(1, 20):
         failing.fail(errno.EIO, at)
@@ -238,7 +235,7 @@ def test_no_descriptor_is_left_open(
         except DestinationUnavailable:
             failing.heal()
             maildir.discard(staged)
-    assert _descriptors() == before
+    assert open_descriptors() == before
 
 
 OTHER = "info@икс.рф"

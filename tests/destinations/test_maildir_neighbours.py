@@ -16,6 +16,7 @@ from reconciler.destinations.maildir import Maildir, file_sync
 from reconciler.destinations.maildir.delivery_names import first_name
 from reconciler.model.errors import DestinationUnavailable
 from reconciler.model.outcomes import Deferred, Delivered
+from tests.descriptors import open_descriptors
 from tests.destinations.maildirs import SALES, contents, deliver, message, names
 
 OTHER = "info@икс.рф"
@@ -173,28 +174,24 @@ def test_a_maildir_that_was_replaced_gets_nothing_that_was_meant_for_the_old_one
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 # -- nothing leaks, and nothing is raised where nobody could do anything about it
 
 
 def test_a_session_that_just_ends_leaves_no_descriptor_no_file_and_no_place_taken(
     maildir: Maildir, box: Path
 ) -> None:
-    before, room = _descriptors(), file_sync._ROOM.qsize()
+    before, room = open_descriptors(), file_sync._ROOM.qsize()
     other = Maildir(f"{box.parent}/{{local}}", create=True)
     for number in range(5):
         other.stage(message(f"k{number}"), [b"mail"], [SALES, OTHER])
     assert file_sync._ROOM.qsize() == room - 10
     other.finish()
-    assert (_descriptors(), file_sync._ROOM.qsize()) == (before, room)
+    assert (open_descriptors(), file_sync._ROOM.qsize()) == (before, room)
     assert contents(box, "tmp") == Counter()
 
 
 def test_the_content_is_read_once_for_all_recipients(tmp_path: Path) -> None:
-    before = _descriptors()
+    before = open_descriptors()
     maildir = Maildir(f"{tmp_path}/{{local}}", create=True)
     staged = maildir.stage(message(), iter([b"one ", b"mail"]), ["a@x", "b@x", "c@x"])
     assert staged.size == 8
@@ -203,7 +200,7 @@ def test_the_content_is_read_once_for_all_recipients(tmp_path: Path) -> None:
     maildir.finish()
     assert {contents(tmp_path / box).total() for box in "abc"} == {1}
     assert {mail for box in "abc" for mail in contents(tmp_path / box)} == {b"one mail"}
-    assert _descriptors() == before
+    assert open_descriptors() == before
 
 
 def test_where_nobody_takes_it_the_content_is_read_and_counted_all_the_same(tmp_path: Path) -> None:

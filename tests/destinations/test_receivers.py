@@ -186,7 +186,7 @@ def test_tls_by_ca_and_by_fingerprint_and_a_login() -> None:
 def test_an_lmtp_server_that_answers_once_for_several_recipients() -> None:
     """aiosmtpd's: whoever has no answer is not taken for served, nor the next answer for his."""
     with AiosmtpdLmtp() as receiver:
-        system = _opened(receiver, Limits(silence=0.5, command=5, session=60))
+        system = _opened(receiver, Limits(silence=3))
         first, second = deliver(system, LETTER, [A, B])
         assert isinstance(first, Delivered)
         assert isinstance(second, Deferred)

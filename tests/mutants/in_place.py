@@ -22,6 +22,7 @@ class Functions:
 
     def __init__(self, root: Path) -> None:
         self._by_place: defaultdict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        gc.unfreeze()  # what is frozen is not listed
         for found in gc.get_objects():
             if isinstance(found, FunctionType):
                 code = found.__code__

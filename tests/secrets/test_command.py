@@ -35,19 +35,19 @@ def test_B8_what_a_program_leaves_running_with_its_output_is_not_waited_for(
 ) -> None:
     began = time.monotonic()
     assert (
-        run_command(["/bin/sh", "-c", f"echo hunter2; sleep 25 & echo $! > {left_behind}"], 100)
+        run_command(["/bin/sh", "-c", f"echo hunter2; sleep 600 & echo $! > {left_behind}"], 100)
         == b"hunter2\n"
     )
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 200
 
 
 @pytest.mark.parametrize(
     "script",
     [
         # silent, beyond its process group, and the program itself has ended
-        "setsid sleep 25 & echo $! > {file}",
-        "sleep 25 & echo $! > {file}; wait",
-        "trap '' TERM; setsid sleep 25 & echo $! > {file}; while :; do sleep 1; done",
+        "setsid sleep 600 & echo $! > {file}",
+        "sleep 600 & echo $! > {file}; wait",
+        "trap '' TERM; setsid sleep 600 & echo $! > {file}; while :; do sleep 1; done",
         "while :; do printf .; sleep 0.05; done",
     ],
 )
@@ -60,7 +60,7 @@ def test_B8_reading_ends_at_the_deadline_whoever_keeps_the_pipe(
         read_secret(
             SecretRef(command=("/bin/sh", "-c", script.replace("{file}", str(left_behind))))
         )
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 200
 
 
 def test_a_program_is_ended_when_nobody_waits_for_its_secret_any_more() -> None:
@@ -70,22 +70,22 @@ def test_a_program_is_ended_when_nobody_waits_for_its_secret_any_more() -> None:
     threading.Timer(0.2, cancelled.set_result, (None,)).start()
     began = time.monotonic()
     with pytest.raises(SecretUnavailable, match="given up"):
-        read_secret(SecretRef(command=("/bin/sh", "-c", "sleep 60 & sleep 60")), cancelled)
-    assert time.monotonic() - began < 20
+        read_secret(SecretRef(command=("/bin/sh", "-c", "sleep 600 & sleep 600")), cancelled)
+    assert time.monotonic() - began < 200
 
 
 def test_what_a_program_has_started_ends_with_it(
     left_behind: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(secret_command, "TIMEOUT", 0.5)
-    with pytest.raises(SecretUnavailable, match=r"within 0\.5 seconds"):
-        run_command(["/bin/sh", "-c", f"sleep 25 & echo $! > {left_behind}; wait"], 100)
+    monkeypatch.setattr(secret_command, "TIMEOUT", 2.0)
+    with pytest.raises(SecretUnavailable, match="within 2 seconds"):
+        run_command(["/bin/sh", "-c", f"sleep 600 & echo $! > {left_behind}; wait"], 100)
     assert _ends(int(left_behind.read_text()))
 
 
 def _ends(process: int) -> bool:
     """Whether it is gone soon, or waits only for its parent to hear of it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             status = Path(f"/proc/{process}/stat").read_text()

@@ -43,6 +43,7 @@ from reconciler.model.spec import SecretRef, SourceSpec
 from reconciler.secrets import read_secret, stamp
 from reconciler.secrets.oauth2 import AccessTokens, token_client
 from reconciler.secrets.secret_writing import SecretFile, write_secret
+from tests.descriptors import open_descriptors
 from tests.servers.authorization import CLIENT, Authorization
 
 
@@ -458,14 +459,14 @@ def test_a_directory_that_was_removed_meanwhile_is_told(
 
 @pytest.mark.parametrize("mode", [0o700, 0o777], ids=["ours", "not to be written"])
 def test_nothing_stays_open(refresh: Path, mode: int) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_descriptors()
     refresh.parent.chmod(mode)
     for _ in range(3):
         with SecretFile(str(refresh)) as file:
             assert (file.obstacle is None) == (mode == 0o700)
             with pytest.raises(SecretUnavailable, match="in use"):
                 SecretFile(str(refresh), timeout=0.05).__enter__()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_descriptors() == before
 
 
 def test_a_journal_that_was_removed_before_it_was_locked_is_no_lock(

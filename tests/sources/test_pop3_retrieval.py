@@ -305,7 +305,7 @@ def test_I17_a_message_that_dribbles_is_given_up() -> None:
         return b""
 
     with Scripted(script) as server:
-        source = source_of(server, limits=Limits(silence=0.3, minimum_rate=10_000))
+        source = source_of(server, limits=Limits(silence=1, minimum_rate=10_000))
         with pytest.raises(ConnectionFailed, match="octets a second"):
             fetch_all(source, listing_of(source))
         source.abort()

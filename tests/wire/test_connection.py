@@ -239,13 +239,17 @@ def test_I17_slowloris_of_a_reply(connect: Connect) -> None:
 
 
 def test_a_listing_has_time_as_long_as_it_moves(connect: Connect) -> None:
+    begun = threading.Event()
+
     def slowly(client: Client) -> None:
         for _ in range(20):
             client.send(b"* 1 FETCH (UID 1 RFC822.SIZE 30)\r\n")
+            begun.set()
             time.sleep(0.02)
 
     with Scripted(slowly) as server:  # each line earns a second
         connection = connect(server, limits=Limits(silence=5, command=0.1, listing_rate=30))
+        assert begun.wait(60)
         connection.expect_listing()
         assert [connection.read_line() for _ in range(20)]
     with Scripted(dribble) as server:
@@ -265,7 +269,7 @@ def test_a_longer_silence_may_be_waited_out() -> None:
 
 def test_I17_slowloris_of_bulk_data(connect: Connect) -> None:
     with Scripted(dribble) as server:
-        connection = connect(server, limits=Limits(silence=0.3, minimum_rate=1000))
+        connection = connect(server, limits=Limits(silence=1, minimum_rate=1000))
         with pytest.raises(ConnectionFailed, match="fewer than 1000 octets a second"):
             list(connection.read_chunks(1_000_000))
 
@@ -278,8 +282,16 @@ def test_I17_the_session_has_a_deadline(connect: Connect) -> None:
 
 
 def test_a_slow_reader_is_not_held_against_the_server(connect: Connect) -> None:
-    with says(b"x" * 100_000) as server:
+    sent = threading.Event()
+
+    def script(client: Client) -> None:
+        client.send(b"x" * 100_000)
+        sent.set()
+        client.wait()
+
+    with Scripted(script) as server:
         connection = connect(server, limits=Limits(silence=0.2, command=0.2))
+        assert sent.wait(60)
         chunks = connection.read_chunks(100_000)
         size = len(next(chunks))
         time.sleep(0.3)
@@ -306,7 +318,7 @@ def test_abort_wakes_the_waiting_thread(authority: Authority, tls: Tls) -> None:
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert connection_open.wait(10)
+        assert connection_open.wait(60)
         connection.abort()
         reader.join(10)
         assert not reader.is_alive()
