@@ -29,7 +29,7 @@ from reconciler.wire.push_transcripts import PushTranscript
 from reconciler.wire.transcript import Transcript
 
 _ACCOUNTS = AccountMemories()
-"""What this process has learnt of how accounts are logged in to."""
+"""Facts that this process has learnt about logging in to each account."""
 
 
 def open_source(

@@ -8,10 +8,11 @@ from reconciler.log import log
 from reconciler.model.errors import CollectorError
 
 FEWEST = 24
-"""Open files without which the daemon does not start. With one collector it has up to 22 open, and
-below 17 the API answers nobody."""
+"""The least number of files that may be open at once. Below it the daemon does not start: with one
+collector it has up to 22 open, and below 17 the API answers nobody."""
 FEW = 256
-"""Open files below which it is warned of: a session has two or three, a client of the API one."""
+"""The number of open files below which a warning is logged. A session needs two or three, a client
+of the API one."""
 
 
 class TooFewFiles(CollectorError):

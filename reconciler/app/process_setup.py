@@ -11,7 +11,8 @@ _PR_SET_DUMPABLE = 4
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 _LARGE = 1 << 20
 _ARENAS = 2
-"""All threads share the interpreter's lock: more arenas would only keep more memory each."""
+"""The number of malloc's arenas. All threads share the interpreter's lock, so more arenas would
+only keep more memory each."""
 
 
 def forbid_core_dumps() -> None:

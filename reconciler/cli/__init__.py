@@ -86,7 +86,7 @@ _MEANT = {
     "log": "logs",
     "history": "logs",
 }
-"""What other programs call our verbs."""
+"""Our verbs by the names that other programs use for them."""
 
 
 class Verbs(click.Group):

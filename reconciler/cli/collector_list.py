@@ -34,7 +34,7 @@ WIDE = (*HEADER, "INTERVAL", "PARKED", "RECIPIENT", "DESTINATION", "LABELS", "TI
 FORMS = ("table", "wide", "json", "yaml", "name", "jsonpath=…", "custom-columns=…")
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 _RUN_ON = {"InvalidManifest", "ManifestUnreadable", "DirectoryVanished", "Held"}
-"""Why something is not as its manifest says, while the last good version of that runs."""
+"""Reasons why a manifest is not in force while its last good version runs."""
 _COLUMNS = {
     "name": ".metadata.name",
     "account": ".spec.source.username",
@@ -52,14 +52,14 @@ _COLUMNS = {
     "ready": '.status.conditions[?(@.type=="Ready")].status',
     "status": '.status.conditions[?(@.type=="Ready")].reason',
 }
-"""What --sort-by takes besides paths."""
+"""The columns that --sort-by takes besides paths."""
 
 _NAMED = 3
-"""So many collectors are named where the same advice is for many."""
+"""The number of collectors that are named when one advice concerns many."""
 
 Renderer = Callable[[Sequence["ShownCollector"], bool], str]
-"""The text for some collectors, empty where there is nothing to say. True: one was asked for, by
-its name."""
+"""Returns the text for some collectors, empty if there is nothing to print. The flag is True if one
+collector was requested by name."""
 
 
 class Form(click.ParamType[str]):

@@ -34,7 +34,7 @@ _FIELDS = (
 )
 
 Callback = Callable[..., int]
-"""What a verb does; returns the exit code."""
+"""The function of a verb. It returns the exit code."""
 
 
 class CommonOption(click.Option):
@@ -108,17 +108,17 @@ class ProxyAddress(click.ParamType[str]):
 
 
 FILES = frozenset({"--manifests", "--state-dir", "--allow-inline-secrets", "--policy"})
-"""What a verb uses that reads or changes manifests: the state directory tells where the daemon's
-are."""
+"""The options of verbs that read or change manifests. The state directory leads to the daemon and
+its manifests."""
 LOGGED = frozenset({"--log-format", "--log-level"})
 READING = FILES | LOGGED | {"--state"}
-"""And the ledger, where no daemon runs."""
+"""The options of verbs that also read the ledger if no daemon runs."""
 LOGGING_IN = READING | {"--support-address"}
-"""And logs in at a server, where no daemon runs."""
+"""The options of verbs that also log in at a server if no daemon runs."""
 TOKENS = frozenset({"--state-dir", "--token-file", "--public-url", "--listen"})
-"""What a verb uses that makes tokens, or links to the page."""
+"""The options of verbs that make tokens, or links to the page."""
 SESSIONS = LOGGING_IN | {"--max-sessions", "--host-connections", "--host-logins-per-minute"}
-"""And collects, where no daemon runs."""
+"""The options of verbs that also run sessions if no daemon runs."""
 
 
 def common_options(

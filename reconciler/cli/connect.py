@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # pydantic is slow to import, and no verb's --help needs it
     from reconciler.cli.daemon_client import DaemonClient
 
 MANIFESTS = Path("collectors.d")
-"""Where manifests are when nobody says, and no daemon runs."""
+"""The manifests' directory if no option names one and no daemon runs."""
 
 
 def open_collectors(settings: Settings) -> Collectors:

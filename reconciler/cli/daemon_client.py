@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 _BASE = "http://localhost/api/v1"
 _RETRIES = 2
-"""Of a connection, within half a second: a daemon with many clients at once refuses some at
-first."""
+"""Further tries to connect, within half a second: a daemon with many clients at once refuses some
+at first."""
 _ANSWERS = httpx.Timeout(30)
 _WAITS = httpx.Timeout(30, read=None)
 """For what lasts as long as a session; the daemon has its deadlines."""
 _PAGE = 1000
-"""Collectors that are asked for at once."""
+"""Collectors in one request for a page of the list."""
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -35,7 +35,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\", r"\"": '"', r"\'": "'"}
 
 Step = Callable[[Any], Iterator[Any]]
-"""From a value to what lies one step further."""
+"""Returns the values one step below a value."""
 
 
 class BadTemplate(ValueError):

@@ -111,7 +111,7 @@ class _Sink:
         self._lock = threading.Lock()
         self._dropped = 0
         self._cut = False
-        """The last line that went out did so in part."""
+        """Whether the last line was written only in part."""
 
     def write(self, text: str) -> int:
         with self._lock, suppress(OSError):

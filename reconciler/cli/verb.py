@@ -16,7 +16,7 @@ from reconciler.model.harmless_text import escape
 
 INTERRUPTED = 130
 Example = tuple[str, str]
-"""A command line, and what it does."""
+"""A command line and its effect."""
 
 
 class Verb(click.Command):

@@ -33,7 +33,7 @@ class AccountCheck(Struct):
     _steps: list[CheckStep] = field(default_factory=list)
     _listings: list[KnownListing] = field(default_factory=list)
     failure: Failure | None = None
-    """What ended it."""
+    """The error that ended the check."""
 
     def run(
         self,

@@ -42,7 +42,7 @@ _REFUSALS = 3
 _ASKING = (Throttled.reason, SourceUnavailable.reason, DestinationUnavailable.reason)
 """Servers and receivers that say so may also ask for a wait; earlier versions did not keep it."""
 _LOGINS = {AuthenticationFailed.reason, LOGIN_REFUSED, AccountNotReady.reason, Throttled.reason}
-"""What a server may reply to a login."""
+"""Reasons that a server may give in its reply to a login."""
 _SHORTEST = 5.0
 """Seconds that are waited although a server asks for less."""
 _MINUTE = 60.0

@@ -50,9 +50,10 @@ class CommittedBatch(Struct, Generic[S]):
     folder: Folder
     recorded: list[tuple[StagedAttempt[S], Record]] = field(default_factory=list)
     unrecorded: int = 0
-    """Delivered, but the ledger failed: the next session finds and adopts them."""
+    """The number of messages that were delivered and not recorded, because the ledger failed. The
+    next session finds and adopts them."""
     staged: list[StagedAttempt[S]] = field(default_factory=list)
-    """Not delivered, because the destination failed."""
+    """Messages that were not delivered, because the destination failed."""
     error: CollectorError | None = None
 
 

@@ -86,11 +86,11 @@ class FetchFailures(Generic[S]):
         self._folder = work.ledger_folder
         self._refused: list[_FailedFetch] = []
         self._lost: list[_FailedFetch] = []
-        """With these a connection was lost."""
+        """Failed fetches that ended with a lost connection."""
         self.alone: list[Attempt] = []
-        """To be asked for alone in this session, after all others."""
+        """Messages to be requested alone in this session, after all others."""
         self.in_hand: Attempt | None = None
-        """Its content is being read."""
+        """The message whose content is being read."""
 
     # -- a single message
 

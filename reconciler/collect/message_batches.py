@@ -53,7 +53,7 @@ class MessageBatches(Generic[S]):
         self._staged: list[StagedAttempt[S]] = []
         self._staged_octets = 0
         self._recorded: list[Listed] = []
-        """Collected, and on the server still."""
+        """Messages that are recorded as collected, and still on the server."""
         self._deferred: list[Sequence[str]] = []
         """The recipients of the messages deferred in a row."""
 

@@ -29,7 +29,7 @@ from reconciler.model.messages import Fingerprint, Folder
 from reconciler.model.outcomes import Entry, MessageState, Orphan
 
 _DIGEST = "sha256:"
-"""The beginning of a key that is a digest of the content."""
+"""The prefix of a key that is a digest of the content."""
 Place = tuple[Folder, str]
 """A message as it is listed now: its folder and its key."""
 
@@ -76,7 +76,7 @@ class ContentKeys(Struct):
 
     known: Mapping[str, Entry]
     keys: dict[str, str] = field(default_factory=dict)
-    """The key that was made, by the key of the message in this session."""
+    """The permanent key of each message, by its key in this session."""
     _seen: Counter[str] = field(default_factory=Counter)
 
     def identify(

@@ -36,9 +36,9 @@ from reconciler.model.messages import Fingerprint, Folder, Listed
 from reconciler.model.outcomes import Adoption, Entry, MessageState, Record
 
 HEADERS = 100_000
-"""Headers that one session asks for."""
+"""Messages whose headers one session fetches at most."""
 HeaderFetch = Callable[[Folder, Sequence[Listed]], Iterable[tuple[Listed, bytes | None]]]
-"""From messages of a folder to their header blocks."""
+"""Takes messages of a folder; returns their header blocks."""
 _TOGETHER = 1000
 """Messages whose headers are fetched and recorded together."""
 _NEWEST, _LEFT = 1000, 20

@@ -103,7 +103,7 @@ class Selection(Struct, frozen=True):
     parked: int
     left: int
     paused: int
-    """Of those parked, how many are so for a while only."""
+    """How many of the parked messages are only paused."""
 
     @property
     def attempts(self) -> int:
@@ -224,7 +224,7 @@ class _Sorted(Struct):
     parked: int = 0
     paused: int = 0
     more: int = 0
-    """New ones beyond those that are looked at: there may be millions."""
+    """The number of further new messages: there may be millions."""
 
     def add_collected(
         self, message: Listed, entry: Entry, max_size: int, keep: int, *, deletes: bool

@@ -35,9 +35,9 @@ class ServerProbe(Generic[S]):
         self._progress = progress
         self._work = work
         self._arrived: list[Listed] = []
-        """Came in this session, and are still on the server."""
+        """Messages that came in this session and are still on the server."""
         self._kept: list[Listed] = []
-        """Recorded as collected, and to be deleted last."""
+        """The message that is recorded as collected, and deleted last."""
 
     def add(self, listed: Listed) -> None:
         self._arrived.append(listed)

@@ -41,7 +41,7 @@ from reconciler.model.interfaces import Ledger, MailDestination, Source
 from reconciler.model.outcomes import Failure, Outcome, SessionReport
 
 ALERTS = 5
-"""Alerts of a server that are kept. One that is among them is not told again."""
+"""The number of a server's alerts that are kept. A kept one is not noted again."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 
 

@@ -38,25 +38,26 @@ class SessionConnection(Generic[S]):
     def __init__(self, context: SessionContext[S]) -> None:
         self._context = context
         self.lost: SourceError | None = None
-        """Why there is no connection now."""
+        """The error that ended the connection; None while it is usable."""
         self.in_step = True
-        """No reply is outstanding: the server would understand QUIT or LOGOUT."""
+        """Whether every reply was read, so that the server would understand QUIT or LOGOUT."""
         self.ended = False
-        """It was ended in good order, so that the server deletes."""
+        """Whether the connection was ended by QUIT or LOGOUT, so that the server deletes."""
         self.uncommitted: list[Listed] = []
-        """Deleted when the connection ends in good order; a lost connection takes them back (RFC
-        1939, section 6)."""
+        """Messages that the server deletes only at QUIT. A lost connection takes these deletes back
+        (RFC 1939, section 6)."""
         self.last_fetched: type[Fetched] | None = None
-        """What this connection gave last: nothing, a message, or a refusal."""
+        """The type of the last result over this connection: a message or a refusal. None without
+        one."""
         self.was_reset = False
-        """The last one was reset while several messages were on their way."""
+        """Whether the last connection was reset while several messages were requested."""
         self.fruitless = 0
-        """Connections in a row on which nothing came."""
+        """The number of connections in a row that brought no message."""
         self.pace = Pace.AHEAD
         self.reconnections = 0
         self._earned = 0
         self._no_entry: SourceError | None = None
-        """Why no other connection can be made."""
+        """The error because of which no other connection can be made."""
 
     def ensure_connected(self) -> None:
         """Log in again if the connection is gone. Raises the error that ended it if that fails."""

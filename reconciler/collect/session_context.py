@@ -31,11 +31,12 @@ class SessionTask(Struct, frozen=True):
     limit: int
     max_size: int
     route: Callable[[bytes], Routing]
-    """From the message's head to its recipients."""
+    """Takes the head of a message; returns its recipients."""
     single: bool = True
-    """Everything goes to one mailbox: when that takes no mail, there is nothing else to do."""
+    """Whether all mail goes to one mailbox. If that takes no mail, there is nothing else to do."""
     digest: str = ""
-    """Of everything in the spec that a session depends on; "": every session lists anew."""
+    """The digest of everything in the spec that a session depends on. "" makes every session list
+    anew."""
 
     @property
     def deletes(self) -> bool:
@@ -144,9 +145,10 @@ class SessionContext(Struct, Generic[S]):
     tally: Tally
     first_name: str = ""
     epoch: int = 0
-    """Deliveries are named after these two (`Ledger.identity`)."""
+    """Deliveries are named after `first_name` and `epoch` (`Ledger.identity`)."""
     content_keys: ContentKeys | None = None
-    """For a server without UIDL. Else None: the server's keys last."""
+    """Keys made from the content, for a server without UIDL. None if the server's keys are
+    permanent."""
 
     def note(self, text: str) -> None:
         self.tally.notes.append(text)
@@ -173,10 +175,12 @@ class FetchProgress(Struct):
     """The progress of a session's fetching, over all its folders and connections."""
 
     only_attempt: bool = False
-    """There is one message to attempt, so no other message can prove that the server works."""
+    """Whether there is a single message to attempt, so that no other one can prove that the server
+    works."""
     arrived: int = 0
-    """Messages that came."""
+    """The number of messages that came."""
     lost_again: int = 0
-    """Connections that were lost with a message that had failed before and was asked for alone."""
+    """The number of connections that were lost when a message that had failed before was requested
+    alone."""
     trouble: SourceError | None = None
-    """What the session fails with, unless a message comes."""
+    """The error with which the session fails unless a message comes."""

@@ -16,7 +16,7 @@ from reconciler.collect.session_context import S, SessionContext, Tally
 from reconciler.model.history import AccountState
 
 BELIEVED = timedelta(days=1)
-"""How long an account is polled without a listing."""
+"""The longest time in which an unchanged account is polled without a listing."""
 
 
 def unchanged_state(context: SessionContext[S]) -> AccountState | None:

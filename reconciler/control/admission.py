@@ -104,10 +104,10 @@ class Admission:
     def __init__(self, sessions: int, limits_of: LimitsOf) -> None:
         self._most = sessions
         self.on_begun: Callable[[float], None] = lambda _: None
-        """Is told the seconds that a session had to wait."""
+        """Called with the seconds that a session had to wait."""
         self._running = 0
         self._probing = 0
-        """Sessions that try a host that is away."""
+        """The number of sessions that try a host that is away."""
         self._turns = HostTurns(limits_of, self._admit)
         self._preemption = Preemption(
             self._turns, self._admit, self._tell, self._has_room_at_destination

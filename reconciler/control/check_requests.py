@@ -49,7 +49,7 @@ class CheckRequests:
         self._learn = learn
         self._threads = ThreadPool("check", AT_ONCE)
         self._room = asyncio.Semaphore(AT_ONCE)
-        """A check that waits for this has not asked for admission yet."""
+        """Limits the checks that run. A check that waits for it has not asked for admission yet."""
         self._running: dict[str, asyncio.Task[CheckReport]] = {}
         self._controls: set[SessionControl] = set()
 

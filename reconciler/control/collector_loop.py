@@ -74,7 +74,7 @@ class Loop:
         self._quiet_times = 0
         """Quiet times that are open now; they may overlap."""
         self._requests: list[asyncio.Future[SessionReport]] = []
-        """Those who asked for a session and wait for its report."""
+        """Futures of the callers that wait for the session's report."""
         # the next session
         self._backoff = LoopBackoff(version.collector, retry, services.clock, services.stamp)
         self._push = self._push_for(version.collector, NO_PUSH)

@@ -28,7 +28,7 @@ class ContainedDefects:
         self.count = 0
         self.changed: Callable[[str], None] = lambda _: None
         self._found: dict[str, dict[str, str]] = {}
-        """By collector and by what was to be done: the place in our code."""
+        """The place of the defect in our code, by collector and activity."""
 
     @contextmanager
     def contained(

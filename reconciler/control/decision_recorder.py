@@ -54,7 +54,7 @@ class DecisionRecorder:
         self._registry = registry
         self._last_good: dict[Key, Declaration] = {}
         self._declared: dict[str, tuple[str, int]] = {}
-        """Digest and generation, by name; the digest is "" until it was declared in this
+        """Digest and generation by name. The digest is "" before the collector is declared in this
         process."""
         self._generations: dict[str, int] = {}
         """Generations as they were before this process, by name."""

@@ -21,7 +21,8 @@ from reconciler.model.outcomes import Failure, SessionReport
 RETRY_MAIL_SYSTEM = 15.0
 """Seconds between two attempts at a mail system that is away: it is mostly our own."""
 FOLLOW_WITHIN, FOLLOW_APART = 5.0, 0.1
-"""Those who have waited follow within so many seconds of the first one, or this far apart."""
+"""Collectors that have waited start within this number of seconds after the first one, or this far
+apart."""
 
 
 def pace(count: int) -> float:
@@ -38,16 +39,16 @@ class DestinationQueue:
         self.health = HostHealth(name, 0, RETRY_MAIL_SYSTEM)
         self.is_mail_system = name.startswith(("lmtp ", "smtp "))
         self.backs: dict[str, Callable[[], None]] = {}
-        """What to call for each collector that delivers here, when the destination is back."""
+        """The callbacks by collector, for when the destination is available again."""
         self.waiting: OrderedDict[str, None] = OrderedDict()
         """The collectors that have mail for a mail system that is away."""
         self.timer: asyncio.TimerHandle | None = None
-        """For the next attempt."""
+        """The timer of the next attempt."""
         self.busy = 0
-        """Sessions now."""
+        """The number of sessions that run now."""
         self.fails = False
         self.bears = 1
-        """Sessions at once, for as long as `fails`."""
+        """The number of simultaneous sessions that are allowed as long as `fails`."""
 
 
 class DestinationQueues:

@@ -18,7 +18,7 @@ from reconciler.model.scalar_types import is_name
 from reconciler.model.session_dialogue import SessionDialogue
 
 DIRECTORY = "dialogues"
-"""Its name in the state directory."""
+"""The name of the directory in the state directory."""
 IN_FILE = 3
 """Dialogues in a file."""
 _LIMIT = 1 << 20

@@ -20,7 +20,7 @@ from reconciler.model.session_dialogue import SessionDialogue
 BOUND = 12 << 20
 """Octets of all dialogues that are over."""
 EACH = 2
-"""Dialogues of a collector that are kept of those that failed, and of the others."""
+"""The number of failed dialogues, and of others, that are kept of each collector."""
 _OVERHEAD = 300
 """Octets that a dialogue takes besides its lines."""
 
@@ -49,10 +49,10 @@ class DialogueStore:
         self._lock = threading.Lock()
         self._number = 0
         self._kept: dict[int, _KeptDialogue] = {}
-        """By numbers, in the order in which they came."""
+        """The dialogues by their number, in the order in which they came."""
         self._of: dict[str, list[int]] = {}
         self.octets = 0
-        """Octets that are taken of the bound."""
+        """The octets that all dialogues take; see `BOUND`."""
 
     def add(self, collector: str, dialogue: SessionDialogue) -> None:
         """Keep a dialogue, and let older ones go where there is no room."""

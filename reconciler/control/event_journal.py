@@ -34,7 +34,7 @@ class EventJournal:
     def __init__(self) -> None:
         self._boot = secrets.token_hex(4)
         self._latest: dict[str, BoardChange] = {}
-        """In the order of their numbers."""
+        """The latest change of each collector, in the order of their numbers."""
         self._removed: dict[str, BoardChange] = {}
         self._forgotten = 0
         """The number of the newest removal that is not remembered."""

@@ -14,7 +14,7 @@ from reconciler.model.errors import AuthenticationFailed
 from reconciler.model.status import Condition, SessionError, Shown, ShownCollector, Time
 
 NAMED = 20
-"""Collectors of a cause that are named; the others are counted."""
+"""The number of collectors that a cause names; the others are counted."""
 PARKED, STALE = "Parked", "Stale"
 """The reasons of the kinds parked and stale."""
 _UNWELL = {CollectorState.STALLED, CollectorState.FAILING}

@@ -14,7 +14,7 @@ from reconciler.manifests.manifest_files import Unreadable, read
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _RELEASE = re.compile(r"(?:rev-)?([0-9a-f]{40}(?:[0-9a-f]{24})?)")
-"""How git-sync names the directories that its link leads to."""
+"""The names of the directories that git-sync's link leads to."""
 _MOST_REFS = 1 << 25
 """Octets of a file of packed references: half a million of them."""
 

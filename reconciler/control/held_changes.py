@@ -20,13 +20,14 @@ class HeldKind(StrEnum):
     """The reason why a change is held, which decides what ends that."""
 
     REMOVED = "removed"
-    """It is declared no longer, with many others. Somebody has to confirm it."""
+    """The collector is no longer declared, like many others at once. Somebody has to confirm
+    that."""
     VANISHED = "vanished"
-    """The directory is not there. It has to come back."""
+    """The directory of manifests is missing, and has to come back."""
     REROUTED = "rerouted"
     """Its mail would go to another default Destination. Somebody has to confirm it."""
     RENAMING = "renaming"
-    """It begins by itself, when the last session under its old name is over."""
+    """The collector starts by itself when the last session under its old name is over."""
     INVALID = "invalid"
     """No version of its manifest can run. It has to be corrected."""
 

@@ -57,12 +57,13 @@ _OWN_REASONS = {
     SourceUnsuitable.reason,
     Throttled.reason,
 }
-"""What a server that answers a login says."""
+"""Reasons that a server gives when it answers a login."""
 HOST_REASONS = {ConnectionFailed.reason, SourceUnavailable.reason, TlsRefused.reason}
-"""What a collector reports whose host is away. A certificate that has expired concerns all."""
+"""Reasons that a collector reports when its host is away. An expired certificate concerns all
+collectors."""
 _TURNED_AWAY = {*HOST_REASONS, ProtocolViolation.reason}
 SHARED_REASONS = {*_TURNED_AWAY, DestinationUnavailable.reason}
-"""What ends for all collectors of a host, or of a destination, at once."""
+"""Reasons that end for all collectors of a host, or of a destination, at once."""
 
 
 class SessionTarget(Struct, frozen=True):
@@ -118,20 +119,20 @@ class HostHealth:
         self.members: dict[str, float] = {}
         """The interval of each collector that has its mail here, in seconds."""
         self.known = False
-        """Nobody has failed since somebody was let in."""
+        """Whether nobody has failed since a session was let in."""
         self.away = False
         self.next_attempt = 0.0
         self.entered_at = float("-inf")
         self._failures = 0
-        """In a row."""
+        """The number of failures in a row."""
         self._enough_failures = FEWEST_FAILURES
         self._attempts = 0
-        """Failed ones, since it is away."""
+        """The number of failed attempts since the host is away."""
         self._away_since = 0.0
         self._failure: Failure | None = None
-        """The last one, until somebody is let in."""
+        """The last failure, until a session is let in."""
         self._credit = 0
-        """Above 0 after sessions that went well and quickly, below after others."""
+        """Above 0 after sessions that went well and quickly, below 0 after others."""
 
     @property
     def is_healthy(self) -> bool:

@@ -57,18 +57,18 @@ class Ticket:
         self.urgent = urgent
         self.cancelled = False
         self.held = False
-        """Its session has begun and is not over."""
+        """Whether its session has begun and is not over."""
         self.entered = False
-        """Its session was let in by the server."""
+        """Whether the server has let its session in."""
         self.probes = False
-        """Its session tries a host that is away."""
+        """Whether its session tries a host that is away."""
         self.asked = asyncio.get_running_loop().time()
-        """Since when it waits. Outages of its host and pauses do not count."""
+        """The time since which it waits. Outages of its host and pauses do not count."""
         self.began = 0.0
         self.control: Interruptible | None = None
-        """By which the session can be ended; None where it cannot."""
+        """The control by which the session can be ended; None if it cannot."""
         self.ending: float | None = None
-        """When its session was told to end."""
+        """The time when its session was told to end."""
 
     @property
     def makes_way_at(self) -> float:
@@ -92,7 +92,7 @@ class PortQueue:
         self.health = health
         self.tickets: OrderedDict[str, deque[Ticket]] = OrderedDict()
         self.not_let_in: list[Ticket] = []
-        """Those whose sessions have begun and were not let in yet."""
+        """Tickets whose sessions have begun and were not let in yet."""
         self.pace = 0.0
         """Seconds between two sessions while those follow that waited for the host; else 0."""
         self.paced_until = 0.0
@@ -187,16 +187,16 @@ class HostQueues:
         self.limits = limits
         self.queues: dict[int, PortQueue] = {}
         self.busy = 0
-        """Sessions now."""
+        """The number of sessions that run now."""
         self.busy_with: Counter[str] = Counter()
-        """Sessions now, by destination."""
+        """The number of sessions that run now, by destination."""
         self.destinations: Counter[str] = Counter()
-        """Collectors that have their mail here, by destination."""
+        """The number of collectors that have their mail here, by destination."""
         self.next_login = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.fewer = 0
-        """Sessions at once, until `fewer_until`: the host turned one away while so many were
-        in."""
+        """The number of simultaneous sessions until `fewer_until`: the host refused a session while
+        this many were open."""
         self.fewer_until = 0.0
 
     @property

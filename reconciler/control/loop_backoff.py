@@ -50,7 +50,7 @@ class LoopBackoff:
         """Keep this back-off in place of the one before."""
         self._recorded = retry
         self._until = self._clock.monotonic()
-        """When it ends, by the monotonic clock; the wall clock may jump."""
+        """The end of the back-off by the monotonic clock, because the wall clock may jump."""
         if retry is not None:
             self._until += remaining(retry, self.interval, self._clock.now())
 

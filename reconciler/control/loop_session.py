@@ -49,7 +49,7 @@ class LoopSession:
         self._name = name
         self._services = services
         self.task: asyncio.Task[None] | None = None
-        """Runs it; set by the loop."""
+        """The task that runs the session; set by the loop."""
         admission, progressed = services.admission, services.observer.progressed
         relay = Relay(asyncio.get_running_loop(), lambda report: progressed(name, report))
         self.control = SessionControl(

@@ -13,7 +13,7 @@ from reconciler.planning.desired_state import Desired
 from reconciler.planning.version_choice import HELD, INVALID, UNREADABLE
 
 _NAMED = 10
-"""Collectors that a line names; of the others it tells how many there are."""
+"""The number of collectors that a line names; the others are counted."""
 
 
 class DiagnosticsLog:

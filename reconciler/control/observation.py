@@ -104,12 +104,12 @@ class ManifestDirectory:
         self._across_files: CrossFileResult | None = None
         """The result of the rules across files, of the last look."""
         self._hidden = False
-        """Whether that result allows for a Destination that cannot be seen."""
+        """Whether that result allows for a Destination in a file that cannot be read."""
         self._leaving = RemovalGrace(grace)
         self._present: Counter[Key] = Counter()
         """What the files of the last look declare, valid or not; how often each."""
         self._gone: set[str] = set()
-        """Files that went since something is missing: they may come back."""
+        """Files that vanished while manifests are missing: they may come back."""
         self._plain: Mapping[str, Identity] = {}
         """The directories where a file's place alone tells whether a walk finds it."""
         self._leading_out: set[Path] = set()

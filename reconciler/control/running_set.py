@@ -69,7 +69,8 @@ class RunningSet:
         )
         self._loops: dict[str, Loop] = {}
         self._perhaps_awaiting: dict[str, None] = {}
-        """Those that may wait for their secret: they did at the last look, or have changed."""
+        """Collectors that may wait for their secret: they did at the last look, or have changed
+        since."""
         admission.on_changed(observer.changed, observer.host_changed)
         self.counts = admission.counts
 

@@ -58,22 +58,22 @@ class ServiceFigures:
 
     def __init__(self) -> None:
         self.session_seconds: dict[tuple[str, str], Distribution] = {}
-        """By provider and outcome."""
+        """The duration of sessions in seconds, by provider and outcome."""
         self.session_messages: dict[str, Distribution] = {}
         """Messages that a session collected, by provider."""
         self.failures: Counter[tuple[str, str]] = Counter()
         """Failed sessions, by provider and reason."""
         self.messages: Counter[tuple[str, str]] = Counter()
-        """By provider and result."""
+        """The number of messages, by provider and result."""
         self.received_bytes: Counter[str] = Counter()
-        """By provider."""
+        """The received bytes, by provider."""
         self.start_delays = Distribution(_LONG)
         self.loop_lag = Distribution(_SHORT)
         self.turn_seconds = Distribution(_SHORT)
         self.turn_lateness = Distribution(_SHORT)
         self.failed_turns = 0
         self.plan_steps: Counter[str] = Counter()
-        """Changes that were made to what runs, by what was done."""
+        """The number of changes of the running collectors, by type of step."""
         self._reasons: set[str] = set()
 
     def session(self, provider: str, report: SessionReport) -> None:

@@ -31,9 +31,10 @@ class SessionControl:
         session in; both in the session's thread."""
         self.entered = entered
         self.failed_elsewhere = False
-        """It failed before it reached the server, so it says nothing of the server."""
+        """Whether the session failed before it reached the server, so that the failure says nothing
+        about the server."""
         self.failure: Failure | None = None
-        """What ended a check."""
+        """The error that ended a check."""
         self.ignores_pauses = ignores_pauses
         """Whether paused messages are tried now, unless a server asked for the pause."""
         self.repeats_unanswered = repeats_unanswered

@@ -51,7 +51,7 @@ class StatusBoard:
         self._clock = clock
         self._defects = defects or ContainedDefects()
         self.figures = ServiceFigures()
-        """What happened since the start of this process."""
+        """The counters since the start of this process."""
         self._state: Callable[[str], LoopSnapshot | None] = lambda _: None
         self._ended: Callable[[], None] = lambda: None
         self._failed: Callable[[], None] = lambda: None
@@ -77,9 +77,9 @@ class StatusBoard:
         self.events = EventJournal()
         """Every change of what is shown."""
         self.recent = RecentMessages()
-        """What was collected in the last hours."""
+        """The messages of the last hours."""
         self.collector_events = CollectorEvents()
-        """What happened to each collector since the start of this process."""
+        """The events of each collector since the start of this process."""
         self._paused = ""
         """Who paused the service and why, as a sentence."""
         self._listeners: dict[str, set[Callable[[ShownSession], None]]] = {}

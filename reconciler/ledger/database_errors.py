@@ -33,7 +33,7 @@ _SENTENCES = {
     "SQLITE_PERM": "cannot be opened; check the permissions of the file and its directory",
     "SQLITE_IOERR": "cannot be read or written: the disk fails; see the kernel's log",
 }
-"""What is wrong, by the beginning of SQLite's name for the error."""
+"""A sentence about the error, by the beginning of SQLite's name for it."""
 _OTHER = "cannot be used"
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _CHECK_HOLDS = 60.0

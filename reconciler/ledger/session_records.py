@@ -31,7 +31,7 @@ KEPT_SESSIONS = 100
 """Reports that are kept for each collector."""
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTED = timedelta(days=1) // _MICROSECOND
-"""Microseconds that count at most of the time since `expire` was called last."""
+"""The greatest part, in microseconds, of the time since the last `expire` that counts."""
 _ACCOUNT_STATE = select(collectors.c.standing).where(collectors.c.name == bindparam("collector"))
 _ALERTS = select(collectors.c.alerts).where(collectors.c.name == bindparam("collector"))
 _AT_ONCE = 5000

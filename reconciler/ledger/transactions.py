@@ -20,7 +20,7 @@ _RECOVERY = {
     "removed": "stop it with SIGTERM, which writes what it still holds into the ledger, and start "
     "it again",
 }
-"""What to do, by what happened to the log."""
+"""Instructions for an administrator, by what happened to the log."""
 
 
 class Transactions:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _HEADER = struct.Struct("=8xIBBHI")
-"""Of the index: a counter, whether it is initialised, the byte order of checksums, the octets of a
-page (1: 65536), and the number of frames that are valid."""
+"""The format of the index: a counter, whether it is initialised, the byte order of checksums, the
+octets of a page (1: 65536), and the number of frames that are valid."""
 _LOG_HEADER, _FRAME_HEADER = 32, 24
 """Octets of the log before its first frame, and of a frame before its page."""
 

@@ -105,10 +105,11 @@ class Desired(Struct, frozen=True):
     invalid: Mapping[str, InvalidCollector]
     good: Mapping[Key, Declaration]
     rerouting: bool = False
-    """Mail would go to another default Destination than before, and does not yet."""
+    """Whether mail would go to another default Destination than before. It does not until somebody
+    confirms that."""
     renames: Mapping[str, Rename] = field(default_factory=dict)
-    """By the new name: new collectors of an account that a collector which is declared no longer
-    collected from."""
+    """New collectors, by name, of an account from which a collector that is no longer declared
+    collected."""
 
     @property
     def becomes(self) -> Mapping[str, str]:

@@ -73,17 +73,17 @@ class ObservedManifests(Struct, frozen=True):
     unclear: Mapping[str, str] = field(default_factory=dict)
     """Files whose manifests could not all be told apart, and why."""
     vanished: str = ""
-    """Why the directory itself is not there; "" where it is."""
+    """The reason why the directory itself is missing; "" if it is there."""
     empty_confirmed: bool = False
-    """All collectors may vanish at once."""
+    """Whether all collectors may vanish at once."""
     reroute_confirmed: bool = False
-    """Mail may go to another default Destination than before."""
+    """Whether mail may go to another default Destination than before."""
     confirmed_rerouting: str = ""
     """The reason of the one such change that somebody confirmed; "" for none."""
     leaving: frozenset[Key] = frozenset()
     """Manifests that were there a moment ago, and are perhaps only being replaced."""
     removed: frozenset[str] = frozenset()
-    """Collectors of which somebody said that they are gone."""
+    """Collectors that somebody removed on purpose."""
     ending: frozenset[str] = frozenset()
     """Collectors that run, or whose last session is not over yet."""
 

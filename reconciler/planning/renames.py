@@ -31,7 +31,8 @@ class Rename(Struct, frozen=True):
     awaits: bool = False
     rivals: tuple[str, ...] = ()
     declared_before: str = ""
-    """Digest of the spec that `old` was declared with last: it tells whose history has its name."""
+    """The digest of the spec that `old` was declared with last. It identifies the history that has
+    this name."""
 
     def consequence(self, new: str) -> str:
         """Return a sentence about what that means for the mail of the collector `new`."""

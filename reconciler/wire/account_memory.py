@@ -49,7 +49,7 @@ class AccountMemory:
         self.refused_methods: frozenset[str] = frozenset()
         """The login methods that were refused with the secret of `refused_secret`."""
         self.refused_secret = 0
-        """The hash of a secret."""
+        """The hash of the secret that was refused."""
 
         # POP3
         self.no_pipelining = False

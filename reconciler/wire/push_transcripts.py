@@ -28,9 +28,9 @@ class PushTranscripts:
         self._bound = bound
         self._lock = threading.Lock()
         self._taken: dict[PushTranscript, int] = {}
-        """Octets, in the order in which the connections were opened."""
+        """The octets of each transcript, in the order in which the connections were opened."""
         self.octets = 0
-        """Octets that are taken of the bound."""
+        """The octets that all transcripts take; see `BOUND`."""
 
     def begin(self) -> PushTranscript:
         """Return the transcript of a connection that is opened."""

@@ -16,7 +16,7 @@ LONG = 256 << 10
 _LONGEST_WAIT = 1.0
 """Seconds that a thread waits for its turn at most."""
 _WORTH_SLEEPING = 0.001
-"""Seconds."""
+"""Seconds below which a thread does not pause, because a pause is not exact enough."""
 
 
 class ReplyTurns:

@@ -298,7 +298,7 @@ class ChallengeAnswers:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self.confused: MechanismViolated | None = None
-        """Why the exchange was cancelled."""
+        """The reason why the exchange was cancelled."""
 
     def give(self, challenge: bytes) -> bytes | None:
         """Return the line to send; None where the server goes on with a cancelled exchange."""

@@ -59,13 +59,13 @@ _GREETINGS = {
     "smtp": _MAIL_SYSTEM,
     "lmtp": _MAIL_SYSTEM,
 }
-"""How the first line of a server begins, by protocol."""
+"""The start of a server's first line, by protocol."""
 _GREETED = re.compile(rb"250[ -]")
 """The reply of a mail system to EHLO, HELO or LHLO."""
 _REDACTED = REDACTED.encode()
 _T = TypeVar("_T")
 _Line = tuple[int, float, str, Direction, bytes]
-"""Its number, seconds since the beginning, connection, direction and text."""
+"""A line: its number, seconds since the beginning, connection, direction and text."""
 
 
 class Transcript:
@@ -136,11 +136,12 @@ class ConnectionTranscript:
         self._transcript = transcript
         self._name = name
         self._known_by = _GREETINGS.get(name)
-        """What shows that the server speaks this protocol; None once it does."""
+        """The pattern of lines by which a server shows that it speaks this protocol; None once it
+        has done so."""
         self._listed = 0
-        """Lines of a listing in a row that were received one by one."""
+        """The number of listing lines received since the last other line; see `LISTED`."""
         self._in_login = False
-        """A login was sent, and its answer has not come."""
+        """Whether a login was sent whose answer has not come."""
         self.octets = 0
         """Octets of bulk data that were received since the last line."""
 

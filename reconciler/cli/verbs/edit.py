@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"""\.?([\w-]+)|\["([^"]+)"\]""")
 _MARK = "#! "
-"""The start of the lines that say, in the editor, what is wrong. They are removed afterwards."""
+"""The start of the comment lines that show errors in the editor. They are removed afterwards."""
 
 
 class EditorFailed(CollectorError):

@@ -31,7 +31,7 @@ _SIGNS = {
     "Keep": ("=", None),
 }
 _UNREMARKABLE = {"unchanged", "disabled"}
-"""Why a collector stays as it is without anybody having to know."""
+"""Reasons of unchanged collectors that the plan does not show."""
 
 
 @verb(

@@ -8,8 +8,8 @@ from reconciler.mail.addresses import a_label, comparison_form, quoted, u_label
 from reconciler.model.spec import Detect
 
 Exists = Callable[[str], bool | None]
-"""From an address to whether the destination has this mailbox. None means that only a delivery can
-tell, and counts as yes."""
+"""Takes an address; returns whether the destination has this mailbox. None means that only a
+delivery can tell, and counts as yes."""
 
 
 class Mailboxes:

@@ -32,7 +32,8 @@ from reconciler.model.routing_answer import (
 from reconciler.model.spec import Detect, RecipientSpec, SourceSpec
 
 Deliverable = Callable[[str], bool]
-"""From an address to whether the destination's protocol can carry it (SMTPUTF8, RFC 6531)."""
+"""Takes an address; returns whether the destination's protocol can carry it (SMTPUTF8, RFC
+6531)."""
 
 
 def own_address(source: SourceSpec) -> str | None:

@@ -23,7 +23,7 @@ from reconciler.destinations.maildir.filesystem_errors import (
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 
 _FLAGS = re.compile("[:,]")
-"""Begins what a mail program appends to a file's name."""
+"""The start of the text that a mail program appends to a file's name."""
 
 
 class TemporaryCopy(Struct, frozen=True):

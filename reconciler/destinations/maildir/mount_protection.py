@@ -69,7 +69,7 @@ class _MountCheck(Struct, frozen=True):
     instead: Sequence[str] = ()
     """Mount points to forget when `found` is remembered."""
     news: bool = False
-    """`found` is not remembered yet."""
+    """Whether `found` is not remembered yet."""
 
 
 class MountProtection:

@@ -26,19 +26,19 @@ class StagedCopy(Struct, eq=False):
     recipient: str
     name: str
     adopted: bool = False
-    """An earlier attempt delivered it."""
+    """Whether an earlier attempt delivered it."""
     placed: bool = False
-    """It is in `new/`."""
+    """Whether it is in `new/`."""
     written: int | None = None
-    """Its file, still open because it has to be synced."""
+    """The descriptor of its file, which stays open until it is synced."""
     identity: tuple[int, int] = (0, 0)
     """Device and inode of its file."""
     size: int = 0
     """Octets that were written. The file's owner may have changed its size since."""
     maildir: OpenMaildir | None = None
-    """Kept open for the steps that follow."""
+    """The Maildir, which stays open for the steps that follow."""
     put_off: str = ""
-    """Why its mailbox cannot take it now; empty where it can."""
+    """The reason why its mailbox cannot take it now; empty if it can."""
 
 
 class StagedMail(Struct, eq=False):
@@ -62,7 +62,8 @@ class SharedContent:
         self.size = 0
         """Octets."""
         self.lost = False
-        """Only a part of it could be read, and the file with that part cannot be used."""
+        """Whether only a part of it could be read, so that the file with that part cannot be
+        used."""
 
     def write(self, descriptor: int, owner: Owner | None, *, more: bool) -> None:
         """Write the content into a file of `owner`. `more`: further copies follow.

@@ -49,7 +49,7 @@ class Protocol(Struct, frozen=True):
     older: str
     """The verb for servers that do not know the first one; empty: none."""
     each: bool
-    """After the message there is a reply for each recipient (RFC 2033, section 4.2)."""
+    """Whether there is a reply for each recipient after the message (RFC 2033, section 4.2)."""
     otherwise: str
     """The advice for a server that knows neither verb."""
 
@@ -72,11 +72,11 @@ class Transaction(Struct, frozen=True):
     """The commands before a message."""
 
     sender: str
-    """As it is sent."""
+    """The sender as it is sent."""
     parameters: str
-    """Those of MAIL, each with a space before it."""
+    """The parameters of MAIL, each with a space before it."""
     recipients: Sequence[str]
-    """As they are sent."""
+    """The recipients as they are sent."""
 
     @property
     def mail(self) -> str:
@@ -108,11 +108,12 @@ class TransferDialogue:
         self.secrets = SecretParts(())
         """The secrets of which no text may quote a part."""
         self.over = False
-        """Commands and replies may no longer match: nothing more may be sent."""
+        """Whether commands and replies may no longer match, so that nothing more may be sent."""
         self.answers_once = False
-        """The server sent one reply, though there were more recipients."""
+        """Whether the server sent one reply for several recipients."""
         self.transactions = 0
-        """How many have begun. Some servers take only so many over one connection."""
+        """The number of transactions that have begun. Some servers take only so many over one
+        connection."""
 
     def hide(self, *secrets: Secret) -> None:
         """Quote these secrets in no text, and keep them in no transcript."""

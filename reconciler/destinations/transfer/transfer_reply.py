@@ -38,7 +38,7 @@ class TransferReply(Struct, frozen=True):
     lines: tuple[str, ...]
     """The texts after the code, without control characters and parts of secrets."""
     mixed: bool = False
-    """The codes of its lines begin with different digits."""
+    """Whether the codes of its lines begin with different digits."""
     whole: tuple[str, ...] = ()
     """The lines with what is hidden in them, for their meaning; empty: as `lines`."""
 

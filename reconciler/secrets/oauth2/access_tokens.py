@@ -38,11 +38,12 @@ from reconciler.secrets.secret_reading import read_secret
 _LEEWAY = 90.0
 """Seconds before a token expires at which a new one is asked for: a login takes a while."""
 _UNTOLD = 300.0
-"""Seconds that a token is used where the server does not say how long it is valid."""
+"""Seconds for which a token is used if the server does not say how long it is valid."""
 _LONGEST = 366 * 86400.0
 """Seconds that a token is valid at most, whatever the server says."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-"""RFC 6749, appendix A.12, without the space that could end it in a header."""
+"""The characters of a token (RFC 6749, appendix A.12), without the space that could end it in a
+header."""
 
 
 class AccessToken(Struct, frozen=True):

@@ -53,7 +53,7 @@ class RefreshTokens:
         a signal handler may interrupt its holder."""
         self._places: dict[SecretPlace, threading.Lock] = defaultdict(threading.Lock)
         self._chains: dict[str, _Chain] = {}
-        """By the digest of each text of the token, now or earlier."""
+        """The chains by the digest of each text of the token, now or earlier."""
         self._unused = threading.Condition(self._guard)
         self._in_use = 0
         """How many refresh tokens were sent whose successors may not be kept yet."""

@@ -47,7 +47,7 @@ _AT_ONCE = 2
 _LONGEST = 64 << 10
 """Octets of the longest line; lines during IDLE are short."""
 _FLOOD = 256 << 10
-"""Octets between two renewals (hazard I18)."""
+"""Octets that may come between two renewals (hazard I18)."""
 _COMMAND = 8000
 """Octets of a command's line that every server accepts (RFC 7162, section 4)."""
 _NAMES = 1000

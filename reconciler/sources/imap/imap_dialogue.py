@@ -41,8 +41,8 @@ _MANY_LISTED = re.compile(
     rb"(?:\* \d{1,10} FETCH \(UID \d{1,10} RFC822\.SIZE \d{1,20}\)\r\n){1,500}"
 )
 _ODD = 100
-"""Octets that are counted in addition for a line that is not read together with others: it takes
-more time."""
+"""Octets by which a line counts for more if it is not read together with others: that takes more
+time."""
 _LISTED = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) RFC822\.SIZE (\d{1,20})\)\r\n")
 """The response of nearly every server for one message of a listing; it comes thousands of times."""
 _STATUSES = frozenset(("OK", "NO", "BAD", "PREAUTH"))
@@ -50,7 +50,7 @@ _KEPT = frozenset(
     ("CAPABILITY", "EXISTS", "UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ", "READ-ONLY", "NAMESPACE")
 )
 _HEARD = 100
-"""Alerts that are read in a session; most of them repeat."""
+"""Alerts that are read in a session at most; most of them repeat."""
 _CAPABILITIES = 64 << 10
 """Octets of the capabilities that are read: each word becomes a string of its own."""
 _VERSIONS = ("IMAP4REV1", "IMAP4REV2", "IMAP4")

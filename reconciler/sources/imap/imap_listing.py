@@ -75,9 +75,9 @@ class ListedFolder(Struct, frozen=True):
     broken_off: str = ""
     """The refusal with which the server ended the listing, "" where it did not."""
     unread: bool = False
-    """Some responses could not be understood."""
+    """Whether some responses could not be understood."""
     announced: int = 0
-    """EXISTS, 0 where it was not told."""
+    """EXISTS; 0 if the server did not send it."""
 
     @property
     def short(self) -> bool:

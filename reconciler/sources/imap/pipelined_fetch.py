@@ -27,7 +27,7 @@ class PipelinedFetch:
         self._wanted: dict[int, Listed] = {}
         self._given: set[int] = set()
         self._held: tuple[int, Value] | None = None
-        """The UID and body that came last: whether it is repeated shows with the next response."""
+        """The UID and body that came last. Only the next response shows whether it is repeated."""
         self.doubtful: set[int] = set()
         """UIDs of messages that are to be asked for again by themselves."""
 

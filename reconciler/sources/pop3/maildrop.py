@@ -31,7 +31,7 @@ class Maildrop(Struct, frozen=True):
     numbers: Mapping[str, int]
     """The message numbers of this session by key, in their order."""
     keys_stable: bool
-    """Keys are UIDLs, not numbers of this session."""
+    """Whether keys are UIDLs, and not numbers of this session."""
     notes: tuple[str, ...] = ()
 
 

@@ -153,7 +153,7 @@ class UidlColumn(Column):
         super().__init__(take_share)
         self._keys = Texts()
         self.incomplete = False
-        """A line has no UIDL."""
+        """Whether a line has no UIDL."""
 
     def _keep(self, rests: list[bytes]) -> None:
         self.incomplete = self.incomplete or not all(rests)

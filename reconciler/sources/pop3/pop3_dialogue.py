@@ -26,7 +26,7 @@ _CODE = re.compile(rb"\[([A-Za-z/-]+)(?:[ =](\d{1,6}))?\]")
 _STATUS = re.compile(
     rb"(\+OK|[-+]ERR(?:OR)?)(?![A-Za-z0-9])[ \t:,;.!]*(.*)", re.IGNORECASE | re.DOTALL
 )
-"""hMailServer sent +ERR for a while (its pull request 594)."""
+"""The start of a status line. hMailServer sent +ERR for a while (its pull request 594)."""
 _EMPTY = 10
 """Empty lines in a row."""
 _GARBAGE = "the server does not answer as POP3 does"
@@ -94,13 +94,13 @@ class Pop3Dialogue:
         self.connection = connection
         self.disordered = disordered
         self.secrets = secrets
-        """Removed from every text of the server that is shown (hazard S1)."""
+        """Secrets to remove from every text of the server that is shown (hazard S1)."""
         self.in_order = False
-        """Replies to pipelined commands were seen to come one after the other."""
+        """Whether replies to pipelined commands came one after the other."""
         self.owed = 0
         """The number of commands whose replies were not read to their end yet."""
         self._refusal: Pop3Reply | None = None
-        """The last reply, where it was a refusal."""
+        """The last reply if it was a refusal, else None."""
 
     def greeting(self) -> Pop3Reply:
         """Connect and read the first line.

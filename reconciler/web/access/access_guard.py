@@ -40,7 +40,7 @@ class AccessGuard:
         self._app = app
         self._rules = rules
         self._told = ""
-        """The last logged reason why the file of tokens cannot be used."""
+        """The reason, logged last, why the file of tokens cannot be used."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

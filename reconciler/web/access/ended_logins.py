@@ -31,7 +31,8 @@ class EndedLogins:
         self._path = path
         self._clock = clock
         self._ended: dict[str, int] | None = None
-        """When each would have ended anyway, oldest first; None before the first look."""
+        """The time when each would have ended anyway, oldest first. None before the file is
+        read."""
         self._lines = 0
 
     def __contains__(self, nonce: str) -> bool:

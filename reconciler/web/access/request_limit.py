@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from reconciler.web.problem_details import problem
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What is served to everybody, without a look at who asks."""
+"""Paths that are served to everybody, without a check of who asks."""
 _BUSY = problem(
     503, "Busy", "too many requests at once: close some event streams", {"Retry-After": "5"}
 )

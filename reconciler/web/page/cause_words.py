@@ -18,7 +18,7 @@ from reconciler.web.page.reason_words import gettext_noop, reason_words
 _LONGEST = 300
 """Characters of a server's words that are shown."""
 _NAMES = 3
-"""Collectors of a cause that are linked; the others are one link."""
+"""The number of collectors that a cause links; the others are behind one link."""
 _HOSTS = {
     "SourceUnavailable": gettext_noop("%(host)s is out of service"),
     "TlsRefused": gettext_noop("%(host)s shows a certificate that is not accepted"),

@@ -19,7 +19,7 @@ from reconciler.web.page.sentence_template import SentenceTemplate, has_values
 
 _SEPARATOR = re.compile(r": |; |\. |, ")
 _PREDICATE = re.compile(r"(?:is|holds|has|belongs|cannot) ")
-"""What an entry begins with that also stands behind what it is about."""
+"""The start of an entry that can also stand behind the subject of a sentence."""
 _MOST_PARTS = 16
 """Parts of a message that are looked at; what stands behind them stays as it is."""
 _LONGEST = 4_000

@@ -12,7 +12,7 @@ from reconciler.web.page.form_fields import DESTINATION, TEMPLATE, Data, Values,
 from reconciler.web.page.page_translation import Language
 
 KINDS = {DESTINATION: "Destination", TEMPLATE: "Template"}
-"""What the value of a field names."""
+"""The kind of manifest that the value of a field names."""
 
 
 class OfferedName(Struct, frozen=True):

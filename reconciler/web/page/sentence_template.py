@@ -9,7 +9,7 @@ from msgspec import Struct
 
 _PLACE = re.compile(r"\{(\d?)\}")
 _AFTER = (": ", ", ", " (", " and ")
-"""What a value begins with that stands directly behind another one."""
+"""The start of a value that stands directly behind another one."""
 _BEHIND_A_SENTENCE = (" (", "; ", ". ", ", ")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
