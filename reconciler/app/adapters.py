@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.app.login_secrets import LoginSecrets
 from reconciler.destinations.maildir import Maildir
 from reconciler.ledger import LedgerAbsent, SqlLedger, open_ledger
+from reconciler.model.errors import SourceError
 from reconciler.model.interfaces import MailDestination, Push, Source
 from reconciler.model.manifest_policy import allowed
 from reconciler.model.scalar_types import (
@@ -74,9 +75,11 @@ def open_push(
     settings: Settings,
     transcript: PushTranscript | None = None,
     closed: Callable[[], None] = lambda: None,
+    lost: Callable[[SourceError], None] = lambda _: None,
 ) -> Push:
     """Open a push connection, not yet begun. `transcript` keeps what is said; `closed` is called
-    when the connection is closed."""
+    when the connection is closed, and before that `lost`, with the reason, where it has become
+    unusable."""
     from reconciler.sources.imap import idle  # noqa: PLC0415  # IMAPClient is slow to import
     from reconciler.sources.imap.client_identification import ClientIdentity  # noqa: PLC0415
 
@@ -90,7 +93,7 @@ def open_push(
         ClientIdentity(settings.support_address),
         transcript,
     )
-    push.closed = closed
+    push.closed, push.lost = closed, lost
     return push
 
 

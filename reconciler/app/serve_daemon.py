@@ -52,7 +52,7 @@ def _parts(
         web,
         settings.max_sessions,
         limits_of(settings),
-        PushConnections(settings, tokens, dialogues.running).open,
+        PushConnections(settings, tokens, dialogues).open,
         settings.allow_inline_secrets,
         allow_empty,
         secret_stamp,

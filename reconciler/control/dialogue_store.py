@@ -20,7 +20,8 @@ from reconciler.model.session_dialogue import SessionDialogue
 BOUND = 12 << 20
 """Octets of all dialogues that are over."""
 EACH = 2
-"""The number of failed dialogues, and of others, that are kept of each collector."""
+"""The number of dialogues of each collector that are kept: of those that failed, of the others, and
+of its push connections, each."""
 _OVERHEAD = 300
 """Octets that a dialogue takes besides its lines."""
 
@@ -28,6 +29,7 @@ _OVERHEAD = 300
 class _KeptDialogue(Struct, frozen=True):
     collector: str
     failed: bool
+    is_push: bool
     packed: bytes
 
     @property
@@ -62,7 +64,7 @@ class DialogueStore:
             self._files.add(collector, dialogue)
         packed = zlib.compress(msgspec.msgpack.encode(dialogue), 1)
         with self._lock:
-            self._add(_KeptDialogue(collector, dialogue.failed, packed))
+            self._add(_KeptDialogue(collector, dialogue.failed, dialogue.what == "push", packed))
 
     def dialogues(self, collector: str) -> Sequence[SessionDialogue]:
         """Return what runs and what is kept of a collector, the newest first. Blocking."""
@@ -90,16 +92,22 @@ class DialogueStore:
         numbers = self._of.setdefault(kept.collector, [])
         numbers.append(self._number)
         self.octets += kept.octets
-        alike = [number for number in numbers if self._kept[number].failed is kept.failed]
+        kind = kept.failed, kept.is_push
+        alike = [
+            number
+            for number in numbers
+            if (self._kept[number].failed, self._kept[number].is_push) == kind
+        ]
         for number in alike[:-EACH]:
             self._drop(number)
         while self.octets > self._bound:
             self._drop(self._oldest())
 
     def _oldest(self) -> int:
-        """Return the oldest one that did not fail; where all failed, the oldest."""
+        """Return the oldest one that is of a push connection or did not fail; where all others
+        failed, the oldest."""
         return next(
-            (number for number, one in self._kept.items() if not one.failed),
+            (number for number, one in self._kept.items() if one.is_push or not one.failed),
             next(iter(self._kept)),
         )
 

@@ -20,7 +20,12 @@ import random
 from collections.abc import Callable
 
 from reconciler.log import log
-from reconciler.model.errors import AuthenticationFailed, SourceError, Throttled
+from reconciler.model.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    SourceError,
+    Throttled,
+)
 from reconciler.model.interfaces import Push, PushFactory
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector
@@ -133,15 +138,17 @@ class PushListener:
         try:
             new_mail = self._push.take()
         except SourceError as error:
-            self._lost(str(error))
+            self._lost(error)
             return
         if new_mail and self._in_session:
             self._mail_in_session = True
         elif new_mail:
             self._call_session(self._session_began + self._gap)
 
-    def _lost(self, why: str) -> None:
-        log.info("push interrupted", collector=self._name, reason=why)
+    def _lost(self, error: SourceError) -> None:
+        log.info("push interrupted", collector=self._name, reason=str(error))
+        if self._push is not None:
+            self._push.lost(error)
         self._close_connection()
         self._pause()
         if not self._in_session:
@@ -155,7 +162,7 @@ class PushListener:
         try:
             self._push.renew()
         except SourceError as error:
-            self._lost(str(error))
+            self._lost(error)
         else:
             self._later(ANSWER, self._check_answer)
 
@@ -163,7 +170,7 @@ class PushListener:
         if self._push is None:
             return
         if not self._push.listening:
-            self._lost("the server did not answer, so nobody is there any more")
+            self._lost(ConnectionFailed("the server did not answer, so nobody is there any more"))
             return
         self._failures = 0
         self._later(_renewal() - ANSWER, self._renew)

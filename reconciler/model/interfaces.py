@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from reconciler.model.errors import SourceError
 from reconciler.model.history import (
     AccountState,
     Alert,
@@ -127,6 +128,9 @@ class Push(Protocol):
     @property
     def listening(self) -> bool:
         """Return whether the server has answered the last request for notifications."""
+
+    def lost(self, error: SourceError) -> None:
+        """Note why the connection has become unusable, before it is closed."""
 
     def close(self) -> None:
         """Close the connection."""

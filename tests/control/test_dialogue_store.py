@@ -43,6 +43,17 @@ def test_the_last_ones_of_a_collector_are_kept_and_those_that_failed_beside_them
     assert store.dialogues("others") == []
 
 
+def test_push_connections_that_broke_are_kept_beside_sessions_that_failed() -> None:
+    store = DialogueStore()
+    given = [
+        dialogue(number, failed=True, what="session" if number < 3 else "push")
+        for number in range(9)
+    ]
+    for one in given:
+        store.add("sales", one)
+    assert store.dialogues("sales") == [given[8], given[7], given[2], given[1]]
+
+
 def test_ten_thousand_collectors_take_no_more_than_the_bound() -> None:
     bound = 200_000
     store = DialogueStore(bound=bound)

@@ -16,7 +16,7 @@ from reconciler.control.host_limits import HostLimits
 from reconciler.control.loop_state import CollectorVersion
 from reconciler.control.running_set import RunningSet
 from reconciler.control.session_request import SessionRequest, SessionResult
-from reconciler.model.errors import ConnectionFailed, SourceUnsuitable
+from reconciler.model.errors import ConnectionFailed, SourceError, SourceUnsuitable
 from reconciler.model.outcomes import Failure
 from reconciler.planning.desired_state import DesiredCollector, desire
 from reconciler.planning.observed_manifests import Declaration
@@ -38,6 +38,7 @@ class FakePush:
         self.listening = False
         self.renewed: list[float] = []
         self.closed = False
+        self.error = ""
 
     def begin(self) -> None:
         if not self.offered:
@@ -62,6 +63,10 @@ class FakePush:
 
     def abort(self) -> None:
         """Nothing hangs."""
+
+    def lost(self, error: SourceError) -> None:
+        assert not self.closed
+        self.error = str(error)
 
     def close(self) -> None:
         self.closed = True
@@ -226,6 +231,7 @@ def test_a_broken_connection_comes_back_after_a_growing_pause(world: World) -> N
             while len(world.opened) == count:  # noqa: ASYNC110  # in virtual time
                 await asyncio.sleep(1)
             pauses.append(asyncio.get_running_loop().time() - before)
+            assert world.opened[-2].error == "it broke"
             await asyncio.sleep(5)
         for number, pause in enumerate(pauses):
             assert 15 * 2**number <= pause <= 30 * 2**number + 2

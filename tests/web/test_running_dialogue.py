@@ -49,9 +49,10 @@ def said(daemon: Daemon, name: str, what: str, *texts: str) -> dict[str, Any]:
     return daemon.until(f"{texts} over {name}", look)
 
 
-def any_push(daemon: Daemon) -> bool:
+def broken_push(daemon: Daemon) -> dict[str, Any] | None:
     items = daemon.request("/api/v1/collectors/sales/dialogue").json()["items"]
-    return any(one["what"] == "push" for one in items)
+    pushes = (one for one in items if one["what"] == "push" and one["outcome"] == "failed")
+    return next(pushes, None)
 
 
 def test_S1_a_session_that_waits_for_its_server_is_shown_with_what_was_said_so_far(
@@ -93,7 +94,7 @@ def test_S1_a_session_that_waits_for_its_server_is_shown_with_what_was_said_so_f
                 assert not leaks(text, password)
 
 
-def test_S1_a_push_connection_is_shown_as_long_as_it_is_open(
+def test_S1_a_push_connection_is_shown_while_it_is_open_and_when_it_broke(
     tmp_path: Path, dovecot: Dovecot
 ) -> None:
     password = dovecot.password
@@ -130,4 +131,10 @@ def test_S1_a_push_connection_is_shown_as_long_as_it_is_open(
             for text in (str(shown), told, page):
                 assert not leaks(text, password)
             end.set()
-            daemon.until("the end of the connection", lambda: not any_push(daemon))
+            kept = daemon.until("the end of the connection", lambda: broken_push(daemon))
+            assert kept["startedAt"] == shown["startedAt"]
+            assert kept["reason"] == "ConnectionFailed"
+            told = stage.deployment.run("logs", "sales", "--protocol").stdout
+            assert "IDLE IDLE" in told
+            for text in (str(kept), told):
+                assert not leaks(text, password)

@@ -14,7 +14,12 @@ import ssl
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from reconciler.model.errors import ConnectionFailed, ProtocolViolation, SourceUnsuitable
+from reconciler.model.errors import (
+    ConnectionFailed,
+    ProtocolViolation,
+    SourceError,
+    SourceUnsuitable,
+)
 from reconciler.model.secret import Secret
 from reconciler.model.spec import SourceSpec
 from reconciler.sources.imap.client_identification import ClientIdentity
@@ -84,6 +89,7 @@ class ImapPush:
         "_step",
         "_transcript",
         "closed",
+        "lost",
     )
 
     def __init__(
@@ -97,6 +103,8 @@ class ImapPush:
     ) -> None:
         self.closed: Callable[[], None] = lambda: None
         """Called when the connection is closed."""
+        self.lost: Callable[[SourceError], None] = lambda _: None
+        """Called before that where the connection has become unusable, with the reason."""
         endpoint = Endpoint.of(spec)
         self._endpoint = str(endpoint)
         self._memory = memories.of("imap", spec.username, endpoint)
