@@ -112,7 +112,7 @@ def _draft_alone(editor_of: EditorOf, one: AskedChange, taken: set[str]) -> None
         if one.is_looked_at:
             one.outcome = error
         one.is_looked_at = True  # perhaps that is not so any more
-    except Exception as error:  # noqa: BLE001  # whoever asked for this one gets it
+    except Exception as error:  # noqa: BLE001  # who asked for this one gets it
         one.outcome = error
     else:
         one.draft = found

@@ -166,7 +166,7 @@ class ManifestService:
         return done
 
     async def _next_batch(self) -> None:
-        """Write and act upon what waits, whoever asked for it: what came while the last batch was
+        """Write and act upon what waits, no matter who asked: what came while the last batch was
         written costs one turn together."""
         batch = self._waiting[:TOGETHER]
         del self._waiting[:TOGETHER]
@@ -176,7 +176,7 @@ class ManifestService:
             await self._threads.run(draft_batch, self._editor, batch)
             async with self._controller.between_turns():
                 await self._threads.run(write_batch, batch, git_commit=self._git_commit)
-        except Exception as error:  # noqa: BLE001  # whoever asked gets it
+        except Exception as error:  # noqa: BLE001  # those who asked get it
             for one in batch:
                 one.outcome = one.outcome or error
         self._waiting[:0] = [one for one in batch if one.outcome is None]
