@@ -103,6 +103,6 @@ class AccountChecks:
         report = check.run(secret, opened, destination.check)
         control.failure = check.failure
         if self._dialogues is not None:
-            said = dialogue_of(transcript, as_session(check.failure), started, "check")
-            self._dialogues.add(collector.name, said)
+            dialogue = dialogue_of(transcript, as_session(check.failure), started, "check")
+            self._dialogues.add(collector.name, dialogue)
         return report

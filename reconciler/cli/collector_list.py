@@ -244,14 +244,14 @@ def advice_lines(shown: Iterable[ShownCollector]) -> list[str]:
         if one.type == "Ready" and one.reason == PAUSED
     )
     away = {(one.host, one.port): one for collector in shown if (one := collector.status.host_away)}
-    told = [*paused]
-    told += [
+    lines = [*paused]
+    lines += [
         f"{host_away_text(one, datetime.now(UTC))}: {escape(one.message)}" for one in away.values()
     ]
     closed = {
         gone.destination: gone for collector in shown if (gone := collector.status.destination_away)
     }
-    told += [
+    lines += [
         f"{destination_away_text(gone, datetime.now(UTC))}: {escape(gone.message)}"
         for gone in closed.values()
     ]
@@ -259,7 +259,7 @@ def advice_lines(shown: Iterable[ShownCollector]) -> list[str]:
         last = collector.status.last_session
         if last is not None and last.error is not None and last.error.advice:
             names.setdefault(last.error.advice, []).append(collector.metadata.name)
-    return told + [
+    return lines + [
         f"{_several(concerned)}: {escape(advice)}" for advice, concerned in names.items()
     ]
 

@@ -90,10 +90,10 @@ def session_summary(session: ShownSession, now: datetime) -> str:
         "left": session.left,
         "deleted": session.deleted,
     }
-    told = (
+    parts = (
         ", ".join(f"{name} {count:,}" for name, count in counters.items() if count) or "nothing new"
     )
-    return f"{when}, {told if session.error is None else f'failed: {session.error.reason}'}"
+    return f"{when}, {parts if session.error is None else f'failed: {session.error.reason}'}"
 
 
 def session_counters(session: ShownSession) -> str:

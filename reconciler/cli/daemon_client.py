@@ -278,8 +278,8 @@ def _answer(status: int, body: bytes) -> Any:
 
 def _declined(status: int, body: bytes) -> RequestDeclined:
     try:
-        said = json.loads(body)["error"]
-        return RequestDeclined(SessionError(reason=said["reason"], message=said["message"]))
+        problem = json.loads(body)["error"]
+        return RequestDeclined(SessionError(reason=problem["reason"], message=problem["message"]))
     except (ValueError, KeyError, TypeError):  # a ValidationError is a ValueError
         return RequestDeclined(
             SessionError(reason="Failed", message=f"the daemon answered with HTTP status {status}")

@@ -118,8 +118,8 @@ class _Sink:
             descriptor = _waitable()
             if descriptor is None:
                 return sys.stderr.write(text)
-            told = f"{self._tell_dropped(self._dropped)}\n" if self._dropped else ""
-            self._put(descriptor, "\n" * self._cut + told + text)
+            notice = f"{self._tell_dropped(self._dropped)}\n" if self._dropped else ""
+            self._put(descriptor, "\n" * self._cut + notice + text)
         return len(text)
 
     def _put(self, descriptor: int, text: str) -> None:

@@ -28,12 +28,12 @@ def progress() -> Iterator[Callable[[str, ShownSession], None]]:
 
 
 def _lines() -> Callable[[str, ShownSession], None]:
-    told: dict[str, float] = {}
+    last_shown: dict[str, float] = {}
 
     def show(name: str, session: ShownSession) -> None:
         now = time.monotonic()
-        if session.finished_at is None and now - told.get(name, -_EVERY) >= _EVERY:
-            told[name] = now
+        if session.finished_at is None and now - last_shown.get(name, -_EVERY) >= _EVERY:
+            last_shown[name] = now
             print_message(f"{name}: {_done(session):,} of {_work(session):,} messages")
 
     return show

@@ -53,12 +53,12 @@ class AccountCheck(Struct):
 
     def _step(self, name: str, do: Callable[[], object], done: str) -> None:
         try:
-            said = do()
+            result = do()
         except CollectorError as error:
             self._steps.append(CheckStep(step=name, ok=False, message=str(error)))
             raise
         self._steps.append(
-            CheckStep(step=name, ok=True, message=said if isinstance(said, str) else done)
+            CheckStep(step=name, ok=True, message=result if isinstance(result, str) else done)
         )
 
     def _list(self, source: Source) -> str:

@@ -142,11 +142,11 @@ class Session(Generic[S]):
             return
         try:
             known = context.ledger.alerts(context.task.collector)
-            told = {_undated(alert.text) for alert in known}
+            known_texts = {_undated(alert.text) for alert in known}
             new = [
                 Alert(text, context.now())
                 for text in {
-                    _undated(text): text for text in alerts if _undated(text) not in told
+                    _undated(text): text for text in alerts if _undated(text) not in known_texts
                 }.values()
             ]
             if new:

@@ -112,7 +112,7 @@ def show_defect(name: str, defect: str, generation: int, now: datetime) -> Shown
     """Return a collector with nothing but its defect, because that prevents everything else from
     being shown."""
     statuses: tuple[tuple[ConditionType, Truth], ...] = (("Ready", "Unknown"), ("Stalled", "True"))
-    told = tuple(
+    undated = tuple(
         Condition(
             type=type_,
             status=status,
@@ -126,7 +126,10 @@ def show_defect(name: str, defect: str, generation: int, now: datetime) -> Shown
         metadata=ShownMetadata(name=name),
         spec={},
         status=Status(
-            conditions=told, generation=generation, observed_generation=generation, totals=Totals()
+            conditions=undated,
+            generation=generation,
+            observed_generation=generation,
+            totals=Totals(),
         ),
     )
 

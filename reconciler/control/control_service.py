@@ -68,17 +68,17 @@ class ControlService(ServiceViews):
         """Yield the counters of the session that was asked for, as they grow; at last the
         outcome."""
         latest: list[ShownSession] = []
-        told = asyncio.Event()
+        changed = asyncio.Event()
 
         def hear(session: ShownSession) -> None:
             latest[:] = [session]
-            told.set()
+            changed.set()
 
-        asked.add_done_callback(lambda _: told.set())
+        asked.add_done_callback(lambda _: changed.set())
         with self._board.listening(name, hear):
             while True:
-                await told.wait()
-                told.clear()
+                await changed.wait()
+                changed.clear()
                 if asked.done():
                     break
                 yield latest[0]

@@ -300,7 +300,7 @@ class Controller:
             if names is None
             else plan_some(decision.desired, self._loops.actual(names), names)
         )
-        for step in self._untold(before):
+        for step in self._not_logged(before):
             log.info(
                 type(step).__name__.lower(),
                 collector=step.name,
@@ -321,11 +321,11 @@ class Controller:
         }
         self._board.declare(decision.desired, generations, decision.observation.revision, names)
 
-    def _untold(self, before: Plan) -> Iterator[Step]:
+    def _not_logged(self, before: Plan) -> Iterator[Step]:
         """Yield the changes that were not logged yet. A change that a defect prevents is planned
         again in each turn."""
-        told = {(type(step), step.name) for step in before.changes} if self.trouble else set()
-        return (step for step in self.plan.changes if (type(step), step.name) not in told)
+        logged = {(type(step), step.name) for step in before.changes} if self.trouble else set()
+        return (step for step in self.plan.changes if (type(step), step.name) not in logged)
 
     async def _retire(self, desired: Desired, now: datetime) -> None:
         """Retire the removed collectors whose last session is over."""
@@ -342,7 +342,7 @@ def _log_fields(step: Step) -> dict[str, object]:
     """Return the fields of the log line of a Start or Replace, besides its reason."""
     if not isinstance(step, Start | Replace):
         return {}
-    told: dict[str, object] = {}
+    fields: dict[str, object] = {}
     if isinstance(step, Replace):
-        told["changed"] = [change.field for change in step.changes]
-    return told | ({"consequences": list(step.consequences)} if step.consequences else {})
+        fields["changed"] = [change.field for change in step.changes]
+    return fields | ({"consequences": list(step.consequences)} if step.consequences else {})

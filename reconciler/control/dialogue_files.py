@@ -30,7 +30,7 @@ class DialogueFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        self._told = False
+        self._warned = False
 
     def add(self, collector: str, dialogue: SessionDialogue) -> None:
         """Add a dialogue to a collector's file. Where that fails, the log says so once: a session
@@ -39,8 +39,8 @@ class DialogueFiles:
             with self._lock:
                 self._write(collector, [dialogue, *self.read(collector)][:IN_FILE])
         except OSError as error:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 log.warning(
                     "dialogues are not kept", directory=str(self._directory), error=error.strerror
                 )

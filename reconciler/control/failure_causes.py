@@ -181,13 +181,13 @@ def concerns_of(collector: ShownCollector, now: datetime) -> Iterator[Concern]:
 def _failure(collector: ShownCollector, state: CollectorState) -> Concern:
     condition = _telling(collector, state)
     error = collector.status.last_session and collector.status.last_session.error
-    told: SessionError | None = error if error and error.reason == condition.reason else None
+    last_error: SessionError | None = error if error and error.reason == condition.reason else None
     is_login = condition.reason == AuthenticationFailed.reason
     kind: CauseKind = (
         "login"
         if is_login
         else "failure"
-        if told or state is CollectorState.FAILING
+        if last_error or state is CollectorState.FAILING
         else "manifest"
     )
     source = {} if kind == "manifest" else collector.spec.get("source", {})
@@ -198,7 +198,7 @@ def _failure(collector: ShownCollector, state: CollectorState) -> Concern:
         condition.last_transition_time,
         host=str(source.get("host", "")),
         port=source.get("port"),
-        advice=told.advice if told else "",
+        advice=last_error.advice if last_error else "",
     )
 
 

@@ -21,7 +21,7 @@ class DiagnosticsLog:
     collectors."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[Diagnostic, int]] = {}
+        self._logged: dict[str, tuple[Diagnostic, int]] = {}
         self._held: frozenset[str] = frozenset()
 
     def log_changes(self, observation: Observation, desired: Desired) -> None:
@@ -29,7 +29,7 @@ class DiagnosticsLog:
         now = _first_errors(observation.diagnostics)
         consequences = _consequences(observation, desired) if now else {}
         for file, (first, count) in now.items():
-            if self._told.get(file) != (first, count):
+            if self._logged.get(file) != (first, count):
                 log.warning(
                     "invalid",
                     manifest=f"{first.file}:{first.line}:{first.column}",
@@ -38,9 +38,9 @@ class DiagnosticsLog:
                     **({"errors": count} if count > 1 else {}),
                     **consequences.get(file, {}),
                 )
-        for file in self._told.keys() - now.keys():
+        for file in self._logged.keys() - now.keys():
             log.info("mended", manifest=file)
-        self._told = now
+        self._logged = now
         self._log_held(desired)
 
     def _log_held(self, desired: Desired) -> None:

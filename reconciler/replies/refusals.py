@@ -64,13 +64,13 @@ def refusal(
     if found is None:
         return None
     advice = advise(found, host, protocol, provider)
-    told = f"{message.rstrip('. ')}. {advice}"
+    with_advice = f"{message.rstrip('. ')}. {advice}"
     wait = found.wait
     if found.meaning in {Meaning.BANDWIDTH, Meaning.BLOCKED}:
         wait = wait or _LONG
     if found.meaning is Meaning.WRONG_PASSWORD:
-        return AuthenticationFailed(told, certain=code in _OF_CREDENTIALS, advice=advice)
-    error = _TYPES[found.meaning](told, retry_after=wait, advice=advice)
+        return AuthenticationFailed(with_advice, certain=code in _OF_CREDENTIALS, advice=advice)
+    error = _TYPES[found.meaning](with_advice, retry_after=wait, advice=advice)
     error.of_address = found.meaning in {
         Meaning.THROTTLED,
         Meaning.CONNECTIONS,
@@ -92,10 +92,10 @@ def refused_login(
         if whose
         else ""
     )
-    told = f"{message.rstrip('. ')}. {advice}" if advice else message
+    with_advice = f"{message.rstrip('. ')}. {advice}" if advice else message
     if wait := named_wait(text):
-        return Throttled(told, retry_after=wait, advice=advice)
-    return AuthenticationFailed(told, certain=False, advice=advice)
+        return Throttled(with_advice, retry_after=wait, advice=advice)
+    return AuthenticationFailed(with_advice, certain=False, advice=advice)
 
 
 def concerns_all(
@@ -122,8 +122,12 @@ def advise(found: Understanding, host: str, protocol: str, provider: str = "") -
         or known_providers.provider_of_host(host)
     )
     advice = whose.advice.get(found.meaning, found.meaning.value) if whose else found.meaning.value
-    told = advice.replace("{protocol}", protocol.upper())
-    return f"{told.rstrip('. ')}. It asks to wait {duration(found.wait)}." if found.wait else told
+    sentence = advice.replace("{protocol}", protocol.upper())
+    return (
+        f"{sentence.rstrip('. ')}. It asks to wait {duration(found.wait)}."
+        if found.wait
+        else sentence
+    )
 
 
 def duration(seconds: float) -> str:

@@ -75,12 +75,12 @@ def seconds_named(text: str, now: datetime) -> float | None:
     """
     cue = _CUE.search(text)
     if cue is not None:  # without a word of waiting, a moment is only a time stamp
-        told = text[cue.start() :]
-        if (moment := _date(told, now)) is not None:
+        after_cue = text[cue.start() :]
+        if (moment := _date(after_cue, now)) is not None:
             return _bounded(moment)
-        told, text = _DATE.sub(" ", told), _DATE.sub(" ", text)
+        after_cue, text = _DATE.sub(" ", after_cue), _DATE.sub(" ", text)
         for read in (_clock, _amount, _bare):
-            if (found := read(told, now)) is not None:
+            if (found := read(after_cue, now)) is not None:
                 return _bounded(found)
     return _bounded(_amount(text, now) or _bare(text, now))
 

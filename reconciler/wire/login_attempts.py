@@ -152,7 +152,7 @@ def _most_telling(refused: Sequence[LoginRefusal], credentials: Credentials) -> 
 
 def _token_refused(error: AuthenticationFailed) -> AuthenticationFailed:
     """Replace the advice: with a token there is no password to be corrected."""
-    told = str(error).removesuffix(error.advice).rstrip(". ")
+    text = str(error).removesuffix(error.advice).rstrip(". ")
     return AuthenticationFailed(
-        f"{told}. {_CONSENT}", certain=error.certain, retry_after=error.retry_after, advice=_CONSENT
+        f"{text}. {_CONSENT}", certain=error.certain, retry_after=error.retry_after, advice=_CONSENT
     )

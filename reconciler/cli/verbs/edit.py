@@ -230,11 +230,13 @@ def _is_terminal() -> bool:
 
 def _with_diagnostics(content: str, refused: EditRefused) -> str:
     """Return the text below comment lines that say what is wrong with it."""
-    told = [
+    comments = [
         escape(f"{found.path or 'YAML'}: {found.message}") for found in refused.diagnostics
     ] or [str(refused)]
     return (
-        "".join(f"{_MARK}{line}\n" for line in [*told, "Fix it, or leave it as it is to give up."])
+        "".join(
+            f"{_MARK}{line}\n" for line in [*comments, "Fix it, or leave it as it is to give up."]
+        )
         + content
     )
 

@@ -39,13 +39,13 @@ def command(settings: Settings) -> int:
     """Asks the running daemon whether its control loop still runs, and waits 8 seconds at most.
     Meant for containers and supervisors. A mailbox that fails, or an invalid manifest, does not
     make a daemon unhealthy. Neither the manifests nor the ledger are read."""
-    status, said = _answer(settings, time.monotonic() + _DEADLINE)
+    status, body = _answer(settings, time.monotonic() + _DEADLINE)
     if status != 200:
         print_error(
-            f"the daemon over {settings.state_dir} is not well: {said or f'HTTP status {status}'}"
+            f"the daemon over {settings.state_dir} is not well: {body or f'HTTP status {status}'}"
         )
         return 1
-    click.echo(escape(said) or "ok")
+    click.echo(escape(body) or "ok")
     return 0
 
 

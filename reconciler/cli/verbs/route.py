@@ -75,9 +75,9 @@ def _rendered(name: str, routing: Routing, output: str) -> str:
 
 def routing_lines(name: str, routing: Routing) -> list[str]:
     """Return the answer in lines for a terminal."""
-    fate = "would be parked" if routing.parked else "would be delivered"
+    outcome = "would be parked" if routing.parked else "would be delivered"
     lines = [
-        f"{escape(name)}: the message {fate}{f' ({routing.reason})' if routing.reason else ''}"
+        f"{escape(name)}: the message {outcome}{f' ({routing.reason})' if routing.reason else ''}"
     ]
     if routing.recipients:
         lines += table_lines(

@@ -67,9 +67,9 @@ class TransferReply(Struct, frozen=True):
         if self.code < 500 or self.mixed or self.out_of_order:
             return False
         enhanced = self._enhanced
-        told = self.meaning
+        meaning = self.meaning
         return (enhanced is None or enhanced[1] == "5") and (
-            told is None or told.obstacle not in PASSING
+            meaning is None or meaning.obstacle not in PASSING
         )
 
     @property
@@ -82,8 +82,8 @@ class TransferReply(Struct, frozen=True):
     def concerns_all(self) -> bool:
         """Return whether the refusal concerns all messages: the server requires a login or TLS, or
         takes nothing from this machine."""
-        told = self.meaning
-        return self.refused and told is not None and told.obstacle in OF_ALL
+        meaning = self.meaning
+        return self.refused and meaning is not None and meaning.obstacle in OF_ALL
 
     @property
     def too_many(self) -> bool:
@@ -92,9 +92,9 @@ class TransferReply(Struct, frozen=True):
         The codes are x.5.3 (RFC 3463, section 3.6), or 452, and 552 from older servers (RFC 5321,
         section 4.5.3.1.10). Words that give another reason take precedence over the last two.
         """
-        told = self.meaning
+        meaning = self.meaning
         return self.code >= 400 and (
-            told.obstacle is Obstacle.TOO_MANY if told else self.code in (452, 552)
+            meaning.obstacle is Obstacle.TOO_MANY if meaning else self.code in (452, 552)
         )
 
     @property
@@ -137,14 +137,14 @@ class TransferReply(Struct, frozen=True):
     @property
     def wait(self) -> float | None:
         """Return the seconds to wait that the server asks for; None where it names none."""
-        told = self.meaning
-        return told.wait if told else None
+        meaning = self.meaning
+        return meaning.wait if meaning else None
 
     @property
     def advice(self) -> str:
         """Return the advice for a person; empty where the meaning is unknown."""
-        told = self.meaning
-        return told.obstacle.value if told else ""
+        meaning = self.meaning
+        return meaning.obstacle.value if meaning else ""
 
     def outcome(self, recipient: str) -> DeliveryOutcome:
         """Return the outcome of this reply, to RCPT or after the message, for a recipient."""

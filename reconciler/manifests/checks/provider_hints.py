@@ -43,11 +43,11 @@ def hints(fields: Fields) -> Iterator[Finding]:
     ) or known_providers.provider_of_host(fields.text(*_SOURCE, "host") or "")
     if provider is None:
         return
-    if fields.has(*_SOURCE, "password") and (told := _login(provider)):
+    if fields.has(*_SOURCE, "password") and (message := _login(provider)):
         yield Finding(
             (*_SOURCE, "password"),
             "provider-login",
-            told,
+            message,
             Severity.INFO if provider.takes_passwords else Severity.WARNING,
             key=True,
         )

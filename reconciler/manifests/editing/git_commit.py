@@ -163,14 +163,14 @@ def _committer(directory: Path) -> list[str]:
 def _git(directory: Path, *words: str) -> str:
     """Run git and return what it prints. What its hooks leave running is not waited for; where git
     takes too long, it is killed with them."""
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
         try:
             running = subprocess.Popen(
                 ["git", "-C", str(directory), *words],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
-                stderr=told,
+                stderr=errors,
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -187,10 +187,10 @@ def _git(directory: Path, *words: str) -> str:
                     os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
         output = _text(printed)
-        said = (_text(told) or output).strip().splitlines()
+        lines = (_text(errors) or output).strip().splitlines()
     if code:
         verb = next((word for word in words if word.islower() and word.isalpha()), words[0])
-        raise NotCommitted(f"git {verb}: {one_line(said[-1]) if said else f'exit code {code}'}")
+        raise NotCommitted(f"git {verb}: {one_line(lines[-1]) if lines else f'exit code {code}'}")
     return output
 
 

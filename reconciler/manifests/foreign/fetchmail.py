@@ -184,12 +184,12 @@ class _FetchmailComposer:
         """Return the account, or a note on the reason why there is none."""
         protocol = self._protocol()
         if protocol is None:
-            said = (self._value("protocol") or "").upper()
+            protocol_name = (self._value("protocol") or "").upper()
             return Note(
                 self._line("protocol"),
-                f"by {said} {_SENT}"
-                if said in {"ETRN", "ODMR"}
-                else f"{said} is not spoken here, only IMAP and POP3 are",
+                f"by {protocol_name} {_SENT}"
+                if protocol_name in {"ETRN", "ODMR"}
+                else f"{protocol_name} is not spoken here, only IMAP and POP3 are",
             )
         if not self._name:
             return Note(self._user.line, "it names no user")
@@ -231,15 +231,15 @@ class _FetchmailComposer:
         return self._options[name].line if name in self._options else self._user.line
 
     def _protocol(self) -> str | None:
-        said = (self._value("protocol") or "auto").lower()
-        if said == "auto":
+        named = (self._value("protocol") or "auto").lower()
+        if named == "auto":
             self._note(
                 self._line("protocol"),
                 "the protocol is found out by fetchmail: imap is declared, change it where the "
                 "server has only POP3",
             )
             return "imap"
-        if said == "apop":
+        if named == "apop":
             self._note(
                 self._line("protocol"), "APOP is not carried over: the password goes over TLS"
             )
@@ -249,7 +249,7 @@ class _FetchmailComposer:
             "imap4rev1": "imap",
             "pop3": "pop3",
             "apop": "pop3",
-        }.get(said)
+        }.get(named)
 
     def _connection(self, protocol: str) -> dict[str, Any]:
         implicit = self._on("ssl")
@@ -288,9 +288,9 @@ class _FetchmailComposer:
         seconds = self._number("timeout")
         if seconds is None:
             return None
-        declared, said = nearest_timeout(seconds)
-        if said:
-            self._note(self._line("timeout"), said)
+        declared, note = nearest_timeout(seconds)
+        if note:
+            self._note(self._line("timeout"), note)
         return declared
 
     def _is_plain(self) -> bool:

@@ -253,9 +253,9 @@ class _GetmailComposer:
         seconds = self._number("retriever", "timeout")
         if seconds is None:
             return None
-        declared, said = nearest_timeout(seconds)
-        if said:
-            self._note("retriever", "timeout", said)
+        declared, note = nearest_timeout(seconds)
+        if note:
+            self._note("retriever", "timeout", note)
         return declared
 
     def _folders(self) -> tuple[str, ...] | None:
@@ -373,12 +373,12 @@ class _GetmailComposer:
     def _rest(self) -> None:
         """Add notes on all options without a counterpart."""
         for section, fields in self._sections.items():
-            said = _SAID.get(section)
-            if said is None:
+            known = _SAID.get(section)
+            if known is None:
                 self._note(section, "", f"the section [{section}] is not carried over")
                 continue
             for key in fields:
-                if key not in said and self._get(section, key).lower() not in {
+                if key not in known and self._get(section, key).lower() not in {
                     "",
                     "none",
                     "false",

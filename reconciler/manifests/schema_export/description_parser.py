@@ -82,7 +82,7 @@ def _fields(model: ast.ClassDef) -> list[tuple[str, FieldText]]:
 
 def parsed(text: str) -> FieldText:
     """Return the parts of the text below a field."""
-    said: list[str] = []
+    described: list[str] = []
     meanings: dict[str, str] = {}
     examples: list[Any] = []
     unit = ""
@@ -100,5 +100,5 @@ def parsed(text: str) -> FieldText:
                 match[1]: match[2] for line in lines if (match := _MEANING.fullmatch(line))
             }
         else:
-            said.append(" ".join(lines))
-    return FieldText(" ".join(said), meanings, tuple(examples), unit)
+            described.append(" ".join(lines))
+    return FieldText(" ".join(described), meanings, tuple(examples), unit)

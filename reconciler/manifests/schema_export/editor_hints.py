@@ -255,13 +255,13 @@ def _with_a_provider(keys: Iterable[str]) -> Iterator[Schema]:
 def _none_of(keys: Iterable[str]) -> Schema:
     """Return the condition that at least one of these keys is present."""
     first, *_ = keys
-    told = " or ".join(quoted(key) for key in keys if key != "value")
+    alternatives = " or ".join(quoted(key) for key in keys if key != "value")
     return {
         "if": {"properties": dict.fromkeys(keys, False)},
         "then": {
             "properties": {first: True},
             "required": [first],
-            "errorMessage": f"{told} is missing: add it",
+            "errorMessage": f"{alternatives} is missing: add it",
         },
     }
 

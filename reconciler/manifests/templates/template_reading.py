@@ -49,8 +49,8 @@ class PreparedDocument(Struct, frozen=True):
     def located(self, findings: Iterable[Finding]) -> Iterator[tuple[Position, Finding]]:
         """Yield each finding with its position. Findings about the template itself are left out."""
         for finding in (*self.found, *findings):
-            told = self._for_collector(finding) if self.template else finding
-            if told is not None:
+            worded = self._for_collector(finding) if self.template else finding
+            if worded is not None:
                 anchor = self.document.anchor(finding.path, key=finding.key)
                 at = (
                     f" (the value of the anchor {quoted('&' + anchor.name)} in line {anchor.line})"
@@ -59,7 +59,7 @@ class PreparedDocument(Struct, frozen=True):
                 )
                 yield (
                     self.place(finding.path, finding.key),
-                    replace(told, message=told.message + at) if at else told,
+                    replace(worded, message=worded.message + at) if at else worded,
                 )
 
     def _for_collector(self, finding: Finding) -> Finding | None:

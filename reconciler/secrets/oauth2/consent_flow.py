@@ -291,10 +291,10 @@ class _Listener(http.server.ThreadingHTTPServer):
         if not self.answered.wait(timeout) or self.answer is None:
             raise AuthenticationFailed("nobody consented in time: run it again")
         if "code" not in self.answer:
-            said = harmless_words(self.answer.get("error", "no code"), ())[:100]
+            reason = harmless_words(self.answer.get("error", "no code"), ())[:100]
             more = harmless_words(self.answer.get("error_description", ""), ())
             raise AuthenticationFailed(
-                f"consent was refused: {said!r}" + (f": {more}" if more else "")
+                f"consent was refused: {reason!r}" + (f": {more}" if more else "")
             )
         return self.answer["code"]
 
@@ -308,8 +308,8 @@ class _RedirectTarget(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         given = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         ours = hmac.compare_digest(given.get("state", "").encode(), self.server.state.encode())
-        said = _STRANGE if not ours else _DONE if "code" in given else _DENIED
-        body = _PAGE.format(said).encode()
+        answer_page = _STRANGE if not ours else _DONE if "code" in given else _DENIED
+        body = _PAGE.format(answer_page).encode()
         self.send_response(200 if ours else 400)
         for name, value in (
             ("Content-Type", "text/html; charset=utf-8"),

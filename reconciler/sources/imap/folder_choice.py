@@ -164,8 +164,8 @@ def personal_prefix(client: ImapClient) -> str:
     if "NAMESPACE" not in client.dialogue.capabilities:
         return ""
     client.dialogue.run("NAMESPACE")
-    told = client.dialogue.untagged("NAMESPACE")
-    match = _PERSONAL.match(told[-1]) if told else None
+    namespaces = client.dialogue.untagged("NAMESPACE")
+    match = _PERSONAL.match(namespaces[-1]) if namespaces else None
     return (
         ServerFolder(unescaped(match[1]), _separator(match[2])).path if match and match[1] else ""
     )

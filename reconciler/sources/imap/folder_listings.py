@@ -81,14 +81,14 @@ class FolderListings:
                     listings.append(self._list(account.connected(), name))
             except SourceError as error:
                 failed.append(error)
-                told = str(error).removeprefix(f"{account.endpoint}: ")
+                reason = str(error).removeprefix(f"{account.endpoint}: ")
                 if not isinstance(error, FolderFailed):
                     broken.add(name)
                     account.memory.broken_folders = frozenset(broken)
                     left = len(chosen.folders) - len(self._states) - 1
                     self._reconnect_after(failed, left=left, listed=bool(listings))
-                    told = f'the folder "{name}" is passed over: {told}'
-                self._leave(told)
+                    reason = f'the folder "{name}" is passed over: {reason}'
+                self._leave(reason)
         self.state = serialized(self._states)
         account.memory.broken_folders = frozenset(broken)
         if not listings:

@@ -49,5 +49,5 @@ def same_messages(stored: str, now: Sequence[FolderState | None]) -> bool:
 
 def _peek(dialogue: ImapDialogue, item: str) -> int | None:
     # `ImapDialogue.untagged` would take the response away from those who ask for it later.
-    told = dialogue.untagged_responses.get(item)
-    return number(told[-1], (1 << 63) - 1) if told and isinstance(told[-1], bytes) else None
+    values = dialogue.untagged_responses.get(item)
+    return number(values[-1], (1 << 63) - 1) if values and isinstance(values[-1], bytes) else None

@@ -78,13 +78,13 @@ class ImapPush:
         "_endpoint",
         "_half",
         "_identity",
+        "_lines",
         "_literal",
         "_memory",
         "_news",
         "_next",
         "_octets",
         "_opening",
-        "_said",
         "_socket",
         "_step",
         "_transcript",
@@ -111,8 +111,8 @@ class ImapPush:
         self._identity = identity
         self._opening: tuple[SourceSpec, Secret] | None = (spec, secret)
         self._transcript = transcript
-        self._said = transcript.connection("imap")
-        self._connection: Connection | None = Connection(endpoint, limits, transcript=self._said)
+        self._lines = transcript.connection("imap")
+        self._connection: Connection | None = Connection(endpoint, limits, transcript=self._lines)
         self._half = self._literal = b""
         self._count = self._octets = 0
         self._next: dict[bytes, int] = {}
@@ -150,7 +150,7 @@ class ImapPush:
         self._socket.setblocking(False)
         self._transcript.forget_secrets()
         buffered = connection.take(connection.buffered())
-        self._said.octets = 0  # they are lines, not bulk data
+        self._lines.octets = 0  # they are lines, not bulk data
         self._take(buffered)
         self._connection = None
 
@@ -209,7 +209,7 @@ class ImapPush:
         self.closed()
 
     def _send(self, line: bytes) -> None:
-        self._said.sent(line)
+        self._lines.sent(line)
         try:
             # A few octets; where they do not fit, the server does not read any more.
             self._socket.sendall(line)
@@ -227,7 +227,7 @@ class ImapPush:
                 f"{self._endpoint}: the server talks without end while it should wait for mail"
             )
         for line in lines:
-            self._said.received(_without_words(line))
+            self._lines.received(_without_words(line))
             self._take_line(line.removesuffix(b"\r"))
 
     def _take_line(self, line: bytes) -> None:

@@ -188,8 +188,8 @@ class ImapAccount:
     def check_validity(self, client: ImapClient, folder: Folder) -> None:
         """Raise FolderFailed where UIDVALIDITY has changed: UIDs name other messages then
         (hazard I10)."""
-        told = client.dialogue.announced_validity()
-        if told is not None and told != folder.validity:
+        announced = client.dialogue.announced_validity()
+        if announced is not None and announced != folder.validity:
             raise self._renumbered(folder)
 
     def failed(self, why: str, alone: SourceError | None = None) -> FolderFailed:

@@ -60,8 +60,8 @@ class Deleter:
         failures: ImapRefusals,
         marked: set[int],
         *,
-        searches: bool = True,
-        count: Callable[[], int] = lambda: 0,
+        searches: bool,
+        count: Callable[[], int],
     ) -> None:
         """`searches` is false where SEARCH ends the connection. `count` opens the folder anew and
         returns the number of its messages, 0 where it is not known."""

@@ -155,22 +155,22 @@ class ImapDialogue(imaplib.IMAP4):
     def refresh_capabilities(self) -> None:
         """Ask for the capabilities, which some servers send in several lines."""
         self.untagged("CAPABILITY")
-        told: list[bytes] = []
+        capabilities: list[bytes] = []
         self.run(
             "CAPABILITY",
-            hear={"CAPABILITY": lambda response: told.append(response.text)},
+            hear={"CAPABILITY": lambda response: capabilities.append(response.text)},
             listing=False,
         )
-        told += self.untagged("CAPABILITY") if not told else []
-        self.untagged_responses["CAPABILITY"] = [b" ".join(told)] if told else []
+        capabilities += self.untagged("CAPABILITY") if not capabilities else []
+        self.untagged_responses["CAPABILITY"] = [b" ".join(capabilities)] if capabilities else []
         self.learn_capabilities()
 
     def learn_capabilities(self) -> bool:
         """Take over the capabilities that the server sent last; return False without any."""
-        told = self.untagged("CAPABILITY")
-        named = told[-1][:_CAPABILITIES].decode("ascii", "replace") if told else ""
+        capabilities = self.untagged("CAPABILITY")
+        named = capabilities[-1][:_CAPABILITIES].decode("ascii", "replace") if capabilities else ""
         self.capabilities = tuple(named.upper().strip("() ").split())
-        return bool(told)
+        return bool(capabilities)
 
     def converse(
         self, name: str, arguments: Sequence[bytes], answer: Callable[[bytes], bytes | None]
@@ -236,8 +236,10 @@ class ImapDialogue(imaplib.IMAP4):
 
     def announced_validity(self) -> int | None:
         """Return the UIDVALIDITY that came since the last call, or since the folder was opened."""
-        told = self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
-        return number(told[-1].strip(b'"'), 1 << 62) if told else None
+        validities = (
+            self.untagged("UIDVALIDITY") if "UIDVALIDITY" in self.untagged_responses else None
+        )
+        return number(validities[-1].strip(b'"'), 1 << 62) if validities else None
 
     def untagged(self, name: str) -> list[bytes]:
         """Remove and return the last untagged response of this name, in a list of at most one."""

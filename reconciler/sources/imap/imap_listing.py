@@ -58,14 +58,14 @@ def selected_validity(dialogue: ImapDialogue, name: str) -> int:
 
 def selected_count(dialogue: ImapDialogue) -> int | None:
     """Return EXISTS of the SELECT; None where it was not told."""
-    told = dialogue.untagged("EXISTS")
-    return number(told[-1], 1 << 62) if told else None
+    numbers = dialogue.untagged("EXISTS")
+    return number(numbers[-1], 1 << 62) if numbers else None
 
 
 def selected_next(dialogue: ImapDialogue) -> int | None:
     """Return UIDNEXT of the SELECT; None where it was not told (hazard I28)."""
-    told = dialogue.untagged("UIDNEXT")
-    return (number(told[-1], 1 << 62) or None) if told else None
+    numbers = dialogue.untagged("UIDNEXT")
+    return (number(numbers[-1], 1 << 62) or None) if numbers else None
 
 
 class ListedFolder(Struct, frozen=True):
@@ -259,7 +259,7 @@ class FolderLister:
         self.unsized = set(unsized)
         self._had = sizes
         self._announced = announced
-        self._told = SizesByUid()
+        self._all_uids = SizesByUid()
         self._found: SizesByUid | None = None
         self._ways = ["SEARCH", "FETCH"] if searches else ["FETCH"]
         self._way = ""
@@ -298,12 +298,14 @@ class FolderLister:
         and another way is left.
         """
         self._announced = selected_count(dialogue) or self._announced
-        told = all_uids(dialogue, way, self._announced + ARRIVING)
-        for uid in told or ():
-            self._told.take(uid, None)
-        if (told is None or len(told) < self._announced) and (self._ways or not len(self._told)):
+        numbers = all_uids(dialogue, way, self._announced + ARRIVING)
+        for uid in numbers or ():
+            self._all_uids.take(uid, None)
+        if (numbers is None or len(numbers) < self._announced) and (
+            self._ways or not len(self._all_uids)
+        ):
             return None
-        found = self._told
+        found = self._all_uids
         untold = [
             (uid, size)
             for uid, size in self._had.pairs()

@@ -79,20 +79,20 @@ class ImapRefusals:
         `notes` has a sentence for each folder and the server's words. `others` are sentences about
         other faults of the declared folders.
         """
-        for told, text in notes:
-            error = self._understood("", text, f"{self._endpoint}: {told}")
+        for sentence, text in notes:
+            error = self._understood("", text, f"{self._endpoint}: {sentence}")
             if error is not None and (not isinstance(error, AuthenticationFailed) or error.certain):
                 return error
-        told = "; ".join([*others, *(note for note, _ in notes)])
-        return SourceUnsuitable(f"{self._endpoint}: {told}. Correct source.folders.")
+        sentences = "; ".join([*others, *(note for note, _ in notes)])
+        return SourceUnsuitable(f"{self._endpoint}: {sentences}. Correct source.folders.")
 
     def greeting(self, error: imaplib.IMAP4.error) -> SourceError:
         """Return the error of a greeting without OK, or of BYE soon after it.
 
         Mostly the server has too many connections.
         """
-        said = error.args[0] if error.args else ""
-        text = decoded(said) if isinstance(said, bytes) else str(said)
+        words = error.args[0] if error.args else ""
+        text = decoded(words) if isinstance(words, bytes) else str(words)
         goodbye = isinstance(error, Goodbye) or text.upper().startswith("* BYE")
         message = f"{self._endpoint}: greeted with {self.shown(text)}"
         if not goodbye:

@@ -36,12 +36,12 @@ def existing_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int]
     """Return which of these messages exist; asks FETCH first, for nothing but UIDs."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
-        told = _fetched(dialogue, text, members)
-        if told is None:
-            told = _searched(dialogue, f"UID {text}", members)
-        if told is None:
+        answered = _fetched(dialogue, text, members)
+        if answered is None:
+            answered = _searched(dialogue, f"UID {text}", members)
+        if answered is None:
             return None
-        found |= told
+        found |= answered
     return frozenset(found)
 
 
@@ -49,12 +49,12 @@ def search_uids(dialogue: ImapDialogue, uids: Iterable[int]) -> frozenset[int] |
     """Return which of these messages exist; asks SEARCH first."""
     found: set[int] = set()
     for text, members in uid_sets(uids):
-        told = _searched(dialogue, f"UID {text}", members)
-        if told is None:
-            told = _fetched(dialogue, text, members)
-        if told is None:
+        answered = _searched(dialogue, f"UID {text}", members)
+        if answered is None:
+            answered = _fetched(dialogue, text, members)
+        if answered is None:
             return None
-        found |= told
+        found |= answered
     return frozenset(found)
 
 
@@ -70,26 +70,26 @@ def all_uids(dialogue: ImapDialogue, way: str, most: int) -> Sequence[int] | Non
             found.append(uid)
 
     if way == "SEARCH":
-        told = _search(dialogue, "ALL", take)
+        answered = _search(dialogue, "ALL", take)
     else:
-        told = False
+        answered = False
         for response in dialogue.fetch_uids("1:*", "(UID)"):
             if isinstance(response, TaggedCompletion):
-                told = response.ok
+                answered = response.ok
             else:
                 take(response.uid or 0)
     if not ascending(found):
         found = array("I", (uid for uid, _ in groupby(uid for uid, _ in in_order(found))))
-    return found if told and len(found) <= most else None
+    return found if answered and len(found) <= most else None
 
 
 def others_deleted(dialogue: ImapDialogue, uids: Collection[int]) -> bool | None:
     """Return whether messages other than these bear \\Deleted, by SEARCH."""
     others: list[int] = []
-    told = _search(
+    answered = _search(
         dialogue, "DELETED", lambda uid: others.extend([] if others or uid in uids else [uid])
     )
-    return bool(others) if told else None
+    return bool(others) if answered else None
 
 
 def deleted_besides(
@@ -103,8 +103,8 @@ def deleted_besides(
         if uid not in uids and len(others) <= most:
             others.add(uid)
 
-    told = _search(dialogue, "DELETED", take)
-    return frozenset(others) if told and len(others) <= most else None
+    answered = _search(dialogue, "DELETED", take)
+    return frozenset(others) if answered and len(others) <= most else None
 
 
 def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) -> bool | None:
@@ -132,9 +132,9 @@ def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) ->
             elif len(deleted) < _ARRIVING:
                 deleted.add(int(uid[1]))
 
-    told = dialogue.run("UID", "FETCH", "1:*", "(UID FLAGS)", hear={"FETCH": hear})
+    answered = dialogue.run("UID", "FETCH", "1:*", "(UID FLAGS)", hear={"FETCH": hear})
     last = max((number for number, uid in enumerate(bearers) if uid), default=0)
-    if not told.ok or last < count or not ascending(bearers[: last + 1]):
+    if not answered.ok or last < count or not ascending(bearers[: last + 1]):
         return None
     return bool(deleted)
 

@@ -190,9 +190,9 @@ class Pop3Dialogue:
         """
         if self._refusal is None:
             return error
-        said = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
-        said.abrupt = error.abrupt
-        return said
+        explained = ConnectionFailed(f"{error}, after it said: {self.quote(self._refusal)}")
+        explained.abrupt = error.abrupt
+        return explained
 
     def lines(
         self, take: Callable[[bytes], object], bound: int | None = None, *, kept: int = LISTED

@@ -124,8 +124,8 @@ def _by_mechanism(
         command, initial = command + b" " + initial, None
     dialogue.send(command)
     answers = sasl.ChallengeAnswers(exchange)
-    while isinstance(said := dialogue.challenge(), bytes):
-        answer, initial = answers.give(said) if initial is None else initial, None
+    while isinstance(challenge := dialogue.challenge(), bytes):
+        answer, initial = answers.give(challenge) if initial is None else initial, None
         if answer is None:
             raise answers.confused or ProtocolViolation(
                 f"{dialogue.connection.endpoint}: the login does not end"
@@ -137,8 +137,8 @@ def _by_mechanism(
             SourceUnsuitable(f"{dialogue.connection.endpoint}: {answers.confused}"),
             understood=False,
         )
-    if not said.ok:
-        return _refused(dialogue, said, capabilities)
+    if not challenge.ok:
+        return _refused(dialogue, challenge, capabilities)
     exchange.settle()
     return None
 

@@ -39,7 +39,7 @@ class AccessGuard:
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
-        self._told = ""
+        self._logged = ""
         """The reason, logged last, why the file of tokens cannot be used."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,9 +121,9 @@ class AccessGuard:
 
     def _tell(self, trouble: str) -> None:
         """Log why the file of tokens cannot be used, once until that changes."""
-        if trouble != self._told:
+        if trouble != self._logged:
             log.error(_UNUSABLE.partition(";")[0], error=trouble)
-        self._told = trouble
+        self._logged = trouble
 
 
 def wants_page(headers: Headers) -> bool:

@@ -40,12 +40,12 @@ class RequestOrigins:
 
     def is_foreign(self, headers: Headers) -> bool:
         """Return whether the request comes from another site's page, as the browser reports."""
-        site, told = headers.get("sec-fetch-site", "none"), headers.get("origin")
+        site, declared = headers.get("sec-fetch-site", "none"), headers.get("origin")
         if site not in {"same-origin", "none"}:
             return True
-        if told is None or (told == "null" and site == "same-origin"):
+        if declared is None or (declared == "null" and site == "same-origin"):
             return False  # null: a form of a page that sends no referrer (Fetch, section 3.1)
-        origin, host = _origin(told), headers.get("host", "")
+        origin, host = _origin(declared), headers.get("host", "")
         if origin is None:
             return True
         if self._public and self._public[1] in {origin[1], _name(host)}:

@@ -115,7 +115,7 @@ class CollectorActions:
     async def _try_clear(self, name: str) -> Response:
         """Answer what clearing means for the mail. No collector stops or starts by it."""
         found = await self._control.describe(name, 1)
-        told = (
+        consequence = (
             f"{found.history_size:,} messages are forgotten: those that are on the server are "
             "collected again"
         )
@@ -124,7 +124,7 @@ class CollectorActions:
                 "epoch": found.epoch,
                 "forgotten": found.history_size,
                 "plan": plan_as_data(Plan(), {}, datetime.now(UTC)),
-                "consequences": [told],
+                "consequences": [consequence],
             }
         )
 

@@ -195,5 +195,5 @@ def _etag(before: DeclaredManifest | None) -> dict[str, str]:
 
 def _git(done: AppliedChange) -> dict[str, str]:
     """Return the members of the answer about git, if a commit was asked for."""
-    told = {"commit": done.commit, "trouble": done.trouble}
-    return {key: text for key, text in told.items() if text}
+    facts = {"commit": done.commit, "trouble": done.trouble}
+    return {key: text for key, text in facts.items() if text}

@@ -107,14 +107,14 @@ def shown_cause(cause: Cause, language: Language, wants: str = "") -> ShownCause
 
 def _message(cause: Cause, language: Language) -> str:
     """Return the words of a server, without our advice."""
-    said = cause.message.removesuffix(cause.advice).rstrip()
-    return language.translate(said)[:_LONGEST]
+    words = cause.message.removesuffix(cause.advice).rstrip()
+    return language.translate(words)[:_LONGEST]
 
 
 def _advice(cause: Cause, language: Language) -> str:
     """Return the advice; "" where it says no more than what to do."""
-    is_said = cause.advice.rstrip() == Meaning.WRONG_PASSWORD.value
-    return "" if is_said else language.translate(cause.advice)
+    is_shown_already = cause.advice.rstrip() == Meaning.WRONG_PASSWORD.value
+    return "" if is_shown_already else language.translate(cause.advice)
 
 
 def _matter(cause: Cause, language: Language) -> str:
@@ -134,13 +134,13 @@ def _matter(cause: Cause, language: Language) -> str:
 
 def _host_matter(cause: Cause) -> str:
     """Return the sentence about a host; "" if the reason is not about one."""
-    said = f"{cause.advice} {cause.message}".lower()
+    text = f"{cause.advice} {cause.message}".lower()
     if cause.kind == "login":
-        return _APP_PASSWORD if "app password" in said else _LOGIN
+        return _APP_PASSWORD if "app password" in text else _LOGIN
     if cause.kind not in {"host", "failure"}:
         return ""
     if cause.reason == "ConnectionFailed":
-        return _REFUSED if "refused" in said else _AWAY
+        return _REFUSED if "refused" in text else _AWAY
     return _HOSTS.get(cause.reason, "")
 
 

@@ -105,8 +105,8 @@ def condition_words(collector: ShownCollector, language: Language) -> Iterator[C
     if ready is not None:
         yield _ready(ready, collector, language, stalled=same)
     reconciling = by_type.get("Reconciling")
-    is_told = ready is not None and ready.status == "False"
-    if reconciling is not None and reconciling.status == "True" and not is_told:
+    is_not_ready = ready is not None and ready.status == "False"
+    if reconciling is not None and reconciling.status == "True" and not is_not_ready:
         text = language.gettext(_RECONCILING.get(reconciling.reason, _FIRST))
         yield _words(reconciling, "warn", text)
     if is_stalled and stalled is not None and not same:
@@ -171,8 +171,8 @@ def _ready(
     lacks_consent = _has_oauth2(collector) and is_consent_missing(found.reason, found.message)
     why = language.gettext(_NO_CONSENT) if lacks_consent else reason_words(found.reason, language)
     text = language.gettext(sentence) % {"why": why}
-    told = _words(found, "bad", text, _to_do(found.reason, collector, language))
-    return _acting(told, collector, language)
+    shown = _words(found, "bad", text, _to_do(found.reason, collector, language))
+    return _acting(shown, collector, language)
 
 
 def _words(found: Condition, tone: str, text: str, to_do: str = "") -> ConditionWords:

@@ -68,8 +68,8 @@ def event_words(entry: CollectorEvent, language: Language) -> str:
         ) % {"times": language.number(entry.times)}
         return f"{text}: {reason_words(entry.reason, language)}" if entry.reason else text
     text = language.gettext(_STEPS[entry.what])
-    told = language.translate(entry.reason) if entry.what in _OF_A_PLAN and entry.reason else ""
-    return f"{text} ({told})" if told else text
+    reason = language.translate(entry.reason) if entry.what in _OF_A_PLAN and entry.reason else ""
+    return f"{text} ({reason})" if reason else text
 
 
 def skipped_words(reason: str, language: Language) -> str:

@@ -64,8 +64,8 @@ def known_account(login: str, protocol: str, language: Language) -> KnownAccount
         return None
     usual = _PORTS[chosen, server.tls] == server.port
     port = "" if usual else str(server.port)
-    told = tuple(advice(provider, language))
-    return KnownAccount(provider.title, server.host, chosen, port, server.tls, told)
+    sentences = tuple(advice(provider, language))
+    return KnownAccount(provider.title, server.host, chosen, port, server.tls, sentences)
 
 
 def advice_for(values: Values, language: Language) -> tuple[str, ...]:
