@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from reconciler.control.loop_backoff import SessionRefused
@@ -116,6 +116,11 @@ def _more(error: CollectorError) -> dict[str, Any]:
     return {}
 
 
+async def answer_nobody(_request: Request, _error: Exception) -> Response:
+    """Answer a client that left before its request was whole; nobody reads it."""
+    return Response(status_code=400)
+
+
 async def answer_defect(request: Request, error: Exception) -> Response:
     """Answer for a defect."""
     log_defect("defect in the API", request, error)
@@ -131,5 +136,6 @@ def log_defect(what: str, request: Request, error: Exception) -> None:
 ERROR_HANDLERS: Mapping[Any, Any] = {
     HTTPException: answer_http_error,
     CollectorError: answer_collector_error,
+    ClientDisconnect: answer_nobody,
     Exception: answer_defect,
 }

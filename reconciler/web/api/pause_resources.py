@@ -12,12 +12,17 @@ from reconciler.control.control_service import ControlService
 from reconciler.control.service_pause import LONGEST
 from reconciler.web.access.roles import Principal, Role, require_role
 from reconciler.web.api.operations import Operation
+from reconciler.web.request_bodies import bounded
 
 _PAUSE = {
     "type": "object",
     "required": ["by", "why", "since"],
     "properties": {name: {"type": "string"} for name in ("by", "why", "since")},
 }
+
+
+_LARGEST = 16 << 10
+"""Bytes of a body."""
 
 
 class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +56,7 @@ class PauseResources:
                     },
                 },
                 answer=_PAUSE,
-                errors=(409, 422),
+                errors=(409, 413, 422),
             ),
             Operation(
                 "POST",
@@ -65,7 +70,7 @@ class PauseResources:
         ]
 
     async def pause(self, request: Request) -> Response:
-        asked = _asked(await request.body())
+        asked = _asked(await bounded(request, _LARGEST).body())
         who = require_role(request, Role.OPERATE)
         found = await self._control.pause(_name(who, asked), asked.reason)
         return JSONResponse(found.as_json())

@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,9 +18,18 @@ from reconciler.model.errors import CollectorError
 from reconciler.web.access.access_guard import is_api, wants_page
 from reconciler.web.access.roles import Role, principal, require_role
 from reconciler.web.page.page_rendering import HEADERS, language_of, render
-from reconciler.web.problem_details import ERROR_HANDLERS, log_defect, status_of
+from reconciler.web.problem_details import (
+    ERROR_HANDLERS,
+    answer_nobody,
+    log_defect,
+    status_of,
+)
+from reconciler.web.request_bodies import bounded
 
 Handle = Callable[[Request], Awaitable[Response]]
+_LARGEST, _LARGEST_FOR_ANYBODY = 8 << 20, 64 << 10
+"""Bytes of a form, as its encoding makes a text of Cyrillic three times as long; and of one that
+somebody sends who has not logged in."""
 _FIELDS = 12_000
 """Fields of a form at most: the list sends one for each selected collector."""
 
@@ -47,6 +56,7 @@ def page_application(pages: Iterable[PageRoute]) -> ASGIApp:
         exception_handlers={
             HTTPException: _show_http_error,
             CollectorError: _show_collector_error,
+            ClientDisconnect: answer_nobody,
             Exception: _show_defect,
         },
     )
@@ -86,7 +96,8 @@ def _wrapped(page: PageRoute) -> Handle:
         if page.role is not None:
             require_role(request, page.role)
         if page.method == "POST":
-            request.state.form = await _sent_form(request)
+            most = _LARGEST_FOR_ANYBODY if page.role is None else _LARGEST
+            request.state.form = await _sent_form(bounded(request, most, fields=_FIELDS))
             if page.role is not None:
                 _require_own_form(request)
         return await page.handler(request)
@@ -98,7 +109,9 @@ async def _sent_form(request: Request) -> FormData:
     try:
         return await request.form(max_fields=_FIELDS, max_files=0)
     except HTTPException as error:  # its text is the parser's
-        raise HTTPException(400, "this form cannot be read, or is too long") from error
+        raise HTTPException(
+            error.status_code, "this form cannot be read, or is too long"
+        ) from error
 
 
 def _require_own_form(request: Request) -> None:
