@@ -129,6 +129,19 @@ def test_whether_anything_may_be_left_on_the_server(ledger: SqlLedger) -> None:
     assert left() == (False, False, False)
 
 
+def test_a_message_counts_once_and_only_after_more_than_its_headers_are_known(
+    ledger: SqlLedger,
+) -> None:
+    def size() -> int:
+        return ledger.histories(["sales"])["sales"].size
+
+    ledger.record("sales", INBOX, [Record("1", MessageState.LISTED, 100)], NOW)
+    assert size() == 0
+    for _ in range(2):
+        ledger.record("sales", INBOX, [collected("1")], NOW)
+        assert size() == 1
+
+
 def _without_deliveries(known: Mapping[str, Entry]) -> dict[str, Entry]:
     """Of what everybody has; nobody asks for them."""
     return {
