@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-PATIENCE = 25.0
+PATIENCE = 60.0
 LABEL = "watched=yes"
 T = TypeVar("T")
 
@@ -58,9 +58,15 @@ class Watched:
     took."""
 
     def __init__(
-        self, state: Path, log: Path, process: subprocess.Popen[bytes], http: httpx.Client
+        self,
+        state: Path,
+        log: Path,
+        process: subprocess.Popen[bytes],
+        http: httpx.Client,
+        control: str,
     ) -> None:
         self.state = state
+        self._control = control
         self._log = log
         self.process = process
         self._http = http
@@ -98,9 +104,8 @@ class Watched:
             if found := look():
                 return found
             time.sleep(0.03)
-        raise AssertionError(
-            f"never seen: {what}\n{json.dumps(self.shown())}\n{self._log.read_text()}"
-        )
+        shown = json.dumps(self.shown()) if _answers(self._control) else "no answer"
+        raise AssertionError(f"never seen: {what}\n{shown}\n{self._log.read_text()}")
 
     def after(
         self,
@@ -194,7 +199,7 @@ def watched(directory: Path, home: Path, program: str = "") -> Iterator[Watched]
         with httpx.Client(
             transport=transport, base_url="http://localhost/api/v1", timeout=60, trust_env=False
         ) as http:
-            found = Watched(state, log, process, http)
+            found = Watched(state, log, process, http, control)
             found.until("the control socket", lambda: _answers(control))
             yield found
             found.nothing_else_happened()

@@ -9,12 +9,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.endtoend.deployment import Deployment
 from tests.servers.dovecot import Dovecot
 from tests.web.browser.stage import Stage, at
 from tests.web.browser.words import MODES, WORDS
 
 Words = dict[str, str]
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def until(look: Callable[[], bool]) -> None:
@@ -30,6 +31,11 @@ def button(within: Page | Locator, name: str) -> Locator:
 
 def row(page: Page, name: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def sessions(deployment: Deployment) -> int:
+    """The number of sessions of shop that have ended."""
+    return int(deployment.get("shop")["shop"]["status"]["totals"]["sessions"])
 
 
 def letters(user: str, count: int) -> list[bytes]:
@@ -105,9 +111,12 @@ def test_a_collector_from_its_form_to_its_end(
         row(page, "shop").get_by_role("checkbox").check()
         button(page, words["disable"]).click()
         expect(row(page, "shop")).to_contain_text(words["disabled"])
+        before = sessions(deployment)
         row(page, "shop").get_by_role("checkbox").check()
         button(page, words["enable"]).click()
         expect(row(page, "shop")).not_to_contain_text(words["disabled"])
+        # a click during the session that begins now would ask for that one
+        until(lambda: sessions(deployment) > before)
 
         dovecot.deliver(user, letters("new", 1))
         button(row(page, "shop"), words["collect"]).click()
