@@ -32,7 +32,6 @@ _ELSEWHERE = (
     "model/known_providers.py",
     "model/provider_classes.py",
     "model/refusal_meaning.py",
-    "model/selectors.py",
     "replies/reply_meaning.py",
     "replies/requested_waits.py",
     "replies/sourced_replies.py",

@@ -148,6 +148,21 @@ def test_a_narrower_search_with_the_same_first_rows_acts_on_what_it_shows(
     expect(matching).to_have_attribute("data-count", total)
 
 
+def test_half_a_condition_on_labels_is_no_lost_connection(
+    shared_stage: Stage, browser: Browser
+) -> None:
+    page = shared_stage.log_in(browser)
+    label = page.get_by_label("Label", exact=True)
+    label.fill("team in (sal")
+    expect(label).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#label-wrong")).to_be_visible()
+    expect(page.locator("#connection")).to_be_hidden()
+    label.fill("team=sales")
+    expect(page.locator("#label-wrong")).to_be_hidden()
+    expect(row(page, "press")).to_have_count(0)
+    expect(row(page, "sales")).to_have_count(1)
+
+
 def test_without_javascript_all_of_it_works(stage: Stage, browser: Browser) -> None:
     page = stage.log_in(browser, language="ru", script=False)
     page.get_by_role("searchbox", name="Поиск").fill("sales")

@@ -66,6 +66,7 @@ def fill_in(page: Page, words: Words, dovecot: Dovecot, user: str, protocol: str
     text("interval", "1h")
     limit = page.get_by_role("spinbutton", name=words["limit"])
     expect(limit).to_have_value("100")
+    expect(page.get_by_label(words["limit"])).to_have_value("100")
     limit.fill("50")
     page.get_by_text(words["more"], exact=True).click()
     page.locator('[name="spec.source.port"]').fill(str(dovecot.ports[f"{protocol.lower()}s"]))

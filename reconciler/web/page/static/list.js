@@ -1,6 +1,6 @@
 // The list of collectors: search as one types, changes as they happen, collecting with progress.
 import { fragment, localTimes, logIn, stillPressed } from "./page.js";
-import { offline, onChanges } from "./live.js";
+import { offline, online, onChanges } from "./live.js";
 
 const ROWS_EVERY = 1000;
 const LIST_EVERY = 5000;
@@ -75,6 +75,13 @@ function replaceList(made) {
 
 let asking = null;
 
+// What is typed may not be a condition on labels, or not yet: the list stays as it was.
+function sayWrong(isWrong) {
+  if (isWrong) filter.elements.label.setAttribute("aria-invalid", "true");
+  else filter.elements.label.removeAttribute("aria-invalid");
+  document.getElementById("label-wrong").hidden = !isWrong;
+}
+
 // Whether the list is now what was asked for: somebody may have asked for another one meanwhile.
 async function show(path, { push = true } = {}) {
   asking?.abort();
@@ -82,9 +89,12 @@ async function show(path, { push = true } = {}) {
   try {
     replaceList(await fragment(path, "list", asking.signal));
   } catch (error) {
-    if (error.name !== "AbortError") offline();
+    if (error.status === 400) sayWrong(true);
+    else if (error.name !== "AbortError") offline();
     return false;
   }
+  sayWrong(false);
+  online();
   if (push) history.pushState({ list: true }, "", path);
   return true;
 }

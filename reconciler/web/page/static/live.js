@@ -28,6 +28,11 @@ export function offline() {
   connection.hidden = false;
 }
 
+// An answer came. Where the events are away too, their return tells.
+export function online() {
+  if (!lostAt) connection.hidden = true;
+}
+
 function dispatch(message) {
   if ("lostAt" in message) {
     if (lostAt && !message.lostAt) seenAt = Date.now();

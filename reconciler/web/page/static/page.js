@@ -114,7 +114,7 @@ export function logIn() {
 export async function fragment(path, name, signal) {
   const answer = await fetch(path, { headers: { "X-Fragment": name }, signal, cache: "no-store" });
   if (answer.status === 401) logIn();
-  if (!answer.ok) throw new Error(String(answer.status));
+  if (!answer.ok) throw Object.assign(new Error(String(answer.status)), { status: answer.status });
   const made = document.createElement("template");
   made.innerHTML = await answer.text();
   localTimes(made.content);
