@@ -129,6 +129,7 @@ def open_destination(
             path,
             create=True,
             shared=collector.effective.recipient.detect is not None,
+            own_root=collector.destination is None,
             memory=CollectorMounts(ledger, collector.name) if ledger else None,
         )
     spec = collector.destination

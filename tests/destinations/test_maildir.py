@@ -184,6 +184,12 @@ def test_whether_a_mailbox_exists_is_whether_its_directory_does(
         assert not maildir.exists(address)
 
 
+def test_without_a_root_of_its_own_there_is_no_mailbox_yet(tmp_path: Path) -> None:
+    own = Maildir(f"{tmp_path}/mail/{{local}}@{{domain}}", create=True, own_root=True)
+    assert not own.exists("a@b.example")
+    assert not (tmp_path / "mail").exists()
+
+
 def test_whether_a_mailbox_exists_cannot_be_told_without_the_root(maildir: Maildir) -> None:
     with pytest.raises(DestinationUnavailable, match="mount it, or make the directory"):
         maildir.exists(SALES)

@@ -41,6 +41,7 @@ class Maildir:
         *,
         create: bool,
         shared: bool = False,
+        own_root: bool = False,
         memory: MountMemory | None = None,
     ) -> None:
         """Take mail for the Maildirs at `path_template`.
@@ -52,6 +53,9 @@ class Maildir:
         `shared`: mail goes to several mailboxes. Then the errors that one mailbox's owner can cause
         (permissions, quota, moved directories) defer only the mail for that mailbox.
 
+        `own_root`: the fixed part of the path is no mount of somebody else. While it is missing,
+        there is no mailbox yet.
+
         `memory` knows the file systems that mail went to before. Without it, only those count that
         this object has seen.
         """
@@ -59,6 +63,7 @@ class Maildir:
         self._mounts = MountProtection(memory, self._template)
         self._create = create
         self._shared = shared
+        self._own_root = own_root
         self._maildirs = OpenMaildirs(self._mounts)
         self._steps = CommitSteps(self._maildirs, self._is_of_one)
         self._under_way: set[StagedMail] = set()
@@ -78,6 +83,8 @@ class Maildir:
         except NotAMailbox:
             return False
         except OSError as error:
+            if self._own_root and isinstance(error, FileNotFoundError):
+                return False
             raise explain(self._template.root, error) from error
 
     def deliverable(self, address: str) -> bool:  # noqa: ARG002  # as the interface has it
