@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.app.adapters import own_ledger, utc_now
 from reconciler.app.open_files import raise_file_limit
 from reconciler.app.process_setup import return_large_blocks
-from reconciler.app.session_assembly import kept_pause, one_each
+from reconciler.app.session_assembly import kept_pause, one_session_each
 from reconciler.control.decision_recorder import decide_once
 from reconciler.control.observation import ManifestDirectory
 from reconciler.control.state_ownership import owned
@@ -85,7 +85,7 @@ def _run_once(settings: Settings, directory: Path, ledger: SqlLedger, allow_empt
     if pause is not None:
         log.warning("paused: no session is run", **pause.as_json())
         enabled = []
-    with one_each(settings, ledger, asked=False) as once:
+    with one_session_each(settings, ledger, asked=False) as once:
         reports = once.run(decision, histories, enabled, force=False, on_progress=lambda *_: None)
     failed = {
         name: report

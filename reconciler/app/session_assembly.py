@@ -189,7 +189,9 @@ def open_dialogue_store(settings: Settings, *, ends: bool) -> DialogueStore:
 
 
 @contextmanager
-def one_each(settings: Settings, ledger: SqlLedger, *, asked: bool) -> Iterator[OneSessionEach]:
+def one_session_each(
+    settings: Settings, ledger: SqlLedger, *, asked: bool
+) -> Iterator[OneSessionEach]:
     """Run sessions in a process that owns the state and then ends. `asked`: somebody named the
     collectors."""
     with LoginSecrets() as tokens:

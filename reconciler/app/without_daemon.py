@@ -15,7 +15,7 @@ from reconciler.app.adapters import (
     utc_now,
 )
 from reconciler.app.login_secrets import LoginSecrets, secret_stamp
-from reconciler.app.session_assembly import kept_pause, one_each, open_dialogue_store, task
+from reconciler.app.session_assembly import kept_pause, one_session_each, open_dialogue_store, task
 from reconciler.control.check_requests import as_session, not_tried
 from reconciler.control.conditions import show_failing, show_parked
 from reconciler.control.consistency_check import Fsck
@@ -102,7 +102,7 @@ def collect(
     """Run one session of each of `names`. Owns the state for that time."""
     with owned(settings.state_dir), own_ledger(settings) as ledger:
         decision, histories = decide_once(ledger, _manifests(settings, directory), utc_now())
-        with one_each(settings, ledger, asked=True) as once:
+        with one_session_each(settings, ledger, asked=True) as once:
             reports = once.run(
                 decision,
                 histories,

@@ -22,12 +22,14 @@ class CommitSteps:
     """The steps of a commit in the Maildirs of one destination.
 
     Each step raises DestinationUnavailable for errors of the file system. But an error for which
-    `is_of_one` returns True only puts off the copies for that mailbox (`StagedCopy.put_off`).
+    `concerns_one_mailbox` returns True only puts off the copies for that mailbox (`StagedCopy.put_off`).
     """
 
-    def __init__(self, maildirs: OpenMaildirs, is_of_one: Callable[[OSError], bool]) -> None:
+    def __init__(
+        self, maildirs: OpenMaildirs, concerns_one_mailbox: Callable[[OSError], bool]
+    ) -> None:
         self._maildirs = maildirs
-        self._is_of_one = is_of_one
+        self._concerns_one_mailbox = concerns_one_mailbox
         self._ready: set[MailboxPath] = set()
         """Mailboxes whose path is durable, and whose `tmp/` was rid of stale files."""
 
@@ -86,7 +88,7 @@ class CommitSteps:
                         message_files.remove(maildir.tmp, copy.name)
             except OSError as error:
                 # Files left in one mailbox are removed when they are stale.
-                if not self._is_of_one(error):
+                if not self._concerns_one_mailbox(error):
                     raise explain(mailbox, error) from error
 
     def _sync_tmp(self, mailbox: MailboxPath) -> None:
@@ -140,7 +142,7 @@ class CommitSteps:
     def _put_off(self, copy: StagedCopy, error: OSError) -> None:
         """Put the copy off. Raise DestinationUnavailable where the error concerns more than this
         mailbox."""
-        if not self._is_of_one(error):
+        if not self._concerns_one_mailbox(error):
             raise explain(copy.mailbox, error) from error
         copy.put_off = str(explain(copy.mailbox, error))
 

@@ -15,7 +15,11 @@ from reconciler.destinations.maildir import (
     staging,
 )
 from reconciler.destinations.maildir.commit_steps import CommitSteps
-from reconciler.destinations.maildir.filesystem_errors import NotAMailbox, explain, is_of_one
+from reconciler.destinations.maildir.filesystem_errors import (
+    NotAMailbox,
+    concerns_one_mailbox,
+    explain,
+)
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
 from reconciler.destinations.maildir.mount_protection import MountProtection
 from reconciler.destinations.maildir.open_maildirs import OpenMaildirs
@@ -65,7 +69,7 @@ class Maildir:
         self._shared = shared
         self._own_root = own_root
         self._maildirs = OpenMaildirs(self._mounts)
-        self._steps = CommitSteps(self._maildirs, self._is_of_one)
+        self._steps = CommitSteps(self._maildirs, self._concerns_one_mailbox)
         self._under_way: set[StagedMail] = set()
 
     @property
@@ -163,13 +167,13 @@ class Maildir:
         except NotAMailbox as error:
             mail.copies.append(Refused(recipient, str(error.strerror), unknown=error.missing))
         except OSError as error:
-            if not self._is_of_one(error):
+            if not self._concerns_one_mailbox(error):
                 raise explain(mailbox, error) from error
             self._let_go(mail.copies[before:])
             mail.copies[before:] = [Deferred(recipient, str(explain(mailbox, error)))]
 
-    def _is_of_one(self, error: OSError) -> bool:
-        return self._shared and is_of_one(error, self._template.root)
+    def _concerns_one_mailbox(self, error: OSError) -> bool:
+        return self._shared and concerns_one_mailbox(error, self._template.root)
 
     def commit(
         self, staged: Sequence[StagedMail]

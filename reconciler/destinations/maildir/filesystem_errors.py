@@ -60,7 +60,7 @@ def unavailable(path: object) -> Iterator[None]:
         raise explain(path, error) from error
 
 
-def is_of_one(error: OSError, root: str) -> bool:
+def concerns_one_mailbox(error: OSError, root: str) -> bool:
     """Return whether the error may concern one mailbox only. `root` is the directory of all
     mailboxes. If we may not write in it, the error concerns all."""
     return error.errno in _OWNERS and os.access(root, os.W_OK | os.X_OK)

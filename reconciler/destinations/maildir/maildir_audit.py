@@ -16,8 +16,8 @@ from reconciler.destinations.maildir.delivery_names import SUFFIX
 from reconciler.destinations.maildir.directories import Directory
 from reconciler.destinations.maildir.filesystem_errors import (
     NotAMailbox,
+    concerns_one_mailbox,
     explain,
-    is_of_one,
     unavailable,
 )
 from reconciler.destinations.maildir.mailbox_paths import MailboxPath, MailboxPathTemplate
@@ -103,7 +103,7 @@ def _places(above: MailboxPath, patterns: Sequence[re.Pattern[str]]) -> Iterator
     except NotAMailbox:
         return
     except OSError as error:
-        if above.parts and is_of_one(error, above.root):
+        if above.parts and concerns_one_mailbox(error, above.root):
             yield above  # no Maildir, but a survey of it tells why nothing below can be read
             return
         raise
