@@ -22,7 +22,8 @@ class CommitSteps:
     """The steps of a commit in the Maildirs of one destination.
 
     Each step raises DestinationUnavailable for errors of the file system. But an error for which
-    `concerns_one_mailbox` returns True only puts off the copies for that mailbox (`StagedCopy.put_off`).
+    `concerns_one_mailbox` returns True only puts off the copies for that mailbox
+    (`StagedCopy.put_off`).
     """
 
     def __init__(
