@@ -143,7 +143,7 @@ def test_watch_ends_with_ctrl_c(daemon: FakeDaemon) -> None:
         daemon.collectors = daemon.collectors[1:]
         assert [process.stdout.readline() for _ in range(2)] == [b"info\n", b"info\n"]
         process.send_signal(signal.SIGINT)
-        assert (process.wait(20), process.stderr.read()) == (0, b"")
+        assert (process.wait(60), process.stderr.read()) == (0, b"")
 
 
 def in_a_shell(*lines: str) -> list[tuple[str, int]]:

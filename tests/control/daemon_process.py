@@ -43,7 +43,7 @@ async def unserved(_control: ControlService) -> AsyncIterator[None]:
 if __name__ == "__main__":
     configure("text", "info")
     daemon.GRACE, daemon.END_TIMEOUT = 0.1, 0.1
-    daemon.LAST_MOMENT = 0.5 if "stubborn" in sys.argv else 30.0
+    daemon.LAST_MOMENT = 0.5 if "stubborn" in sys.argv else 300.0
     with owned(Path(sys.argv[2])):
         parts = daemon.Parts(MemoryRegistry(), session, next_backoff, check, unserved)
         sys.exit(asyncio.run(daemon.run_daemon(Path(sys.argv[1]), parts)))
