@@ -73,28 +73,6 @@ def test_I25_without_uidplus_others_that_are_marked_stay() -> None:
     assert [key for key, _ in deletion.refused] == ["1", "2"]
     assert "lacks UIDPLUS" in deletion.refused[0][1]
     assert b"EXPUNGE" not in sent
-    # the marks do not come off
-    assert sent.count(b"UID STORE 5 +FLAGS.SILENT (\\Deleted)") == 1
-
-
-def test_I25_without_uidplus_marks_of_others_are_set_again_after_expunge() -> None:
-    deletion, sent = deleted(
-        GONE
-        | {
-            "UID SEARCH DELETED": [
-                *[b"* SEARCH 1 2 5 7\r\n" + OK] * 2,
-                b"* SEARCH 1 2\r\n" + OK,
-            ],
-            "EXPUNGE": b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" + OK,
-        }
-    )
-    assert deletion == Deletion(confirmed=frozenset({"1", "2"}))
-    begin = sent.index(b"UID STORE 5,7 -FLAGS.SILENT (\\Deleted)")
-    assert sent[begin + 1 : begin + 4] == [
-        b"UID SEARCH DELETED",
-        b"EXPUNGE",
-        b"UID STORE 5,7 +FLAGS.SILENT (\\Deleted)",
-    ]
 
 
 def test_what_is_still_there_is_not_confirmed() -> None:

@@ -1,11 +1,6 @@
 """Delete messages for good: \\Deleted, then UID EXPUNGE (RFC 4315), then a check.
 
 A set that the server refuses because of one message is halved, as long as anything is accepted.
-
-Without UIDPLUS everything that bears \\Deleted goes with EXPUNGE. Where others have marked
-messages, their marks are taken off for the moment of it, and set again. Where that does not work,
-nothing is expunged.
-
 The check asks which of the messages still exist, by SEARCH or FETCH, and the EXPUNGE responses are
 counted. Where fewer of them came than messages were deleted, it is not enough that SEARCH does not
 name the messages. What stays open is not confirmed, which is no failure: the next session lists
@@ -21,7 +16,6 @@ from reconciler.sources.imap.imap_dialogue import ImapDialogue
 from reconciler.sources.imap.imap_refusals import ImapRefusals
 from reconciler.sources.imap.response_reader import UntaggedResponse
 from reconciler.sources.imap.uid_search import (
-    deleted_besides,
     existing_uids,
     others_deleted,
     others_flagged,
@@ -39,8 +33,6 @@ _BLIND = (
 )
 _ALIKE = (_FOREIGN, _BLIND)
 """Reasons that hold for any part of a set, so that halving it is of no use."""
-_MOST_ASIDE = 1000
-"""Messages whose marks are taken off for the moment of an EXPUNGE."""
 _LEVELS = 2
 """Halvings after which it ends where nothing was accepted: nothing may be deleted there."""
 _COMMANDS = 60
@@ -71,8 +63,6 @@ class Deleter:
         self._searches = searches
         self._count = count
         self._expunged = 0
-        self._answers = False
-        """Whether the last SEARCH for marks was answered."""
         self.searching = False
         """Whether a SEARCH is under way."""
 
@@ -128,8 +118,7 @@ class Deleter:
             others = self._others()
             if others is None or others:
                 refused = [self._failures.shown(completed.text)] if completed is not None else []
-                reason = _BLIND if others is None else self._expunge_beside(self._theirs())
-                return "; ".join([*refused, reason]) if reason else ""
+                return "; ".join([*refused, _BLIND if others is None else _FOREIGN])
             completed = self._dialogue.run("EXPUNGE", hear=hear)
         return "" if completed.ok else self._failures.shown(completed.text)
 
@@ -140,45 +129,9 @@ class Deleter:
             self.searching = True
             others = others_deleted(self._dialogue, self._marked)
             self.searching = False
-        self._answers = others is not None
         if others is None and (count := self._count()):
             return others_flagged(self._dialogue, self._marked, count)
         return others
-
-    def _theirs(self) -> frozenset[int] | None:
-        """Return the messages that others have marked; None where they are not known, or too
-        many."""
-        if not self._answers:
-            return None
-        self.searching = True
-        found = deleted_besides(self._dialogue, self._marked, _MOST_ASIDE)
-        self.searching = False
-        return found
-
-    def _expunge_beside(self, aside: frozenset[int] | None) -> str:
-        """Expunge without these messages, whose marks are taken off and set again. Return why it
-        was refused, "" where it was not.
-
-        Where the connection is lost in between they stay, without a mark.
-        """
-        if aside is None:
-            return _FOREIGN
-        refused = self._store(aside, "-FLAGS.SILENT")
-        if not refused and self._others() is not False:
-            refused = _FOREIGN
-        if not refused:
-            completed = self._dialogue.run("EXPUNGE", hear={"EXPUNGE": self._hear})
-            refused = "" if completed.ok else self._failures.shown(completed.text)
-        self._store(aside, "+FLAGS.SILENT")
-        return refused
-
-    def _store(self, uids: Iterable[int], change: str) -> str:
-        """Change the mark of messages; return why it was refused, "" where it was not."""
-        refused = ""
-        for text, _ in uid_sets(uids):
-            completed = self._dialogue.run("UID", "STORE", text, change, "(\\Deleted)")
-            refused = refused or ("" if completed.ok else self._failures.shown(completed.text))
-        return refused
 
     def _hear(self, _: UntaggedResponse) -> None:
         self._expunged += 1

@@ -92,21 +92,6 @@ def others_deleted(dialogue: ImapDialogue, uids: Collection[int]) -> bool | None
     return bool(others) if answered else None
 
 
-def deleted_besides(
-    dialogue: ImapDialogue, uids: Collection[int], most: int
-) -> frozenset[int] | None:
-    """Return the messages other than these that bear \\Deleted, by SEARCH. None where it is
-    refused, or there are more than `most`."""
-    others: set[int] = set()
-
-    def take(uid: int) -> None:
-        if uid not in uids and len(others) <= most:
-            others.add(uid)
-
-    answered = _search(dialogue, "DELETED", take)
-    return frozenset(others) if answered and len(others) <= most else None
-
-
 def others_flagged(dialogue: ImapDialogue, uids: Collection[int], count: int) -> bool | None:
     """Return the same by FETCH of all flags.
 
