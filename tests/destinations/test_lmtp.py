@@ -40,6 +40,7 @@ def test_a_message_goes_out_with_its_id_and_the_receiver_id_comes_back() -> None
         assert deliver(lmtp, LETTER, ["a@x.test"]) == [
             Delivered("a@x.test", "2.0.0 ok, taken as 4711")
         ]
+    sink.until("QUIT")
     (message,) = sink.messages
     assert message == top() + LETTER.replace(b"\n", b"\r\n")
     assert sink.commands[0].startswith("LHLO ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
@@ -66,6 +67,13 @@ class Sink:
     @property
     def messages(self) -> list[bytes]:
         return [message for conversation in self.conversations for message in conversation.messages]
+
+    def until(self, command: str) -> None:
+        """Wait for the last command: a client that quits does not wait for the answer."""
+        deadline = time.monotonic() + 60
+        while command not in self.commands:
+            assert time.monotonic() < deadline, self.commands
+            time.sleep(0.01)
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(
