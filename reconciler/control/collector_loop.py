@@ -47,6 +47,7 @@ class Loop:
         "_clock",
         "_due",
         "_due_times",
+        "_later_requests",
         "_next_version",
         "_push",
         "_quiet_times",
@@ -75,6 +76,8 @@ class Loop:
         """Quiet times that are open now; they may overlap."""
         self._requests: list[asyncio.Future[SessionReport]] = []
         """Futures of the callers that wait for the session's report."""
+        self._later_requests: list[asyncio.Future[SessionReport]] = []
+        """The same for the session after the running one."""
         # the next session
         self._backoff = LoopBackoff(version.collector, retry, services.clock, services.stamp)
         self._push = self._push_for(version.collector, NO_PUSH)
@@ -178,7 +181,9 @@ class Loop:
             self._schedule(now)
 
     def collect_now(self, *, force: bool = False) -> asyncio.Future[SessionReport]:
-        """Return the report of the running session, or of one that starts now.
+        """Return the report of a session that finds what is on the server now: one that starts now,
+        the running one until the server lets it in, or else the next one, which follows at once.
+        Where the running one does not succeed, its report stands for the next one.
 
         Raises SessionRefused while the server asks for a pause, and unless `force` while a refused
         login is not to be repeated.
@@ -186,7 +191,8 @@ class Loop:
         if not self.busy:
             self.check_allowed(force=force)
         asked: asyncio.Future[SessionReport] = asyncio.get_running_loop().create_future()
-        self._requests.append(asked)
+        too_late = self._session is not None and self._session.let_in
+        (self._later_requests if too_late else self._requests).append(asked)
         if self._state in {LoopState.WAITING, LoopState.QUEUED}:
             self._cancel_next()
             self._queue(urgent=True)
@@ -358,7 +364,10 @@ class Loop:
             return
         self._version = replace(self._version, fresh=False)
         self._schedule(self._due_times.next(started))
-        if call_for_mail is not None:
+        if self._requests and self._state is LoopState.WAITING:
+            self._cancel_next()
+            self._queue(urgent=True)
+        elif call_for_mail is not None:
             self._call_session(call_for_mail)
 
     def _abandon(self, ticket: Ticket) -> None:
@@ -385,9 +394,16 @@ class Loop:
         return True
 
     def _answer(self, report: SessionReport) -> None:
-        """Give the report to those who asked for a session."""
-        requests, self._requests = self._requests, []
-        for request in requests:
+        """Give the report to those who asked for a session. Those who asked too late for it wait
+        for the next one, unless there is a reason against a session now."""
+        answered, self._requests = self._requests, []
+        follows = report.outcome is Outcome.SUCCEEDED and self.wanted is self._version
+        if follows and self.retry is None:
+            self._requests = self._later_requests
+        else:
+            answered += self._later_requests
+        self._later_requests = []
+        for request in answered:
             if not request.done():
                 request.set_result(report)
 

@@ -50,6 +50,9 @@ class LoopSession:
         self._services = services
         self.task: asyncio.Task[None] | None = None
         """The task that runs the session; set by the loop."""
+        self.let_in = False
+        """Whether the server has let it in: mail that arrives from then on may be missing in what
+        the server lists."""
         admission, progressed = services.admission, services.observer.progressed
         relay = Relay(asyncio.get_running_loop(), lambda report: progressed(name, report))
         self.control = SessionControl(
@@ -57,9 +60,13 @@ class LoopSession:
             ignores_pauses=asked_for,
             repeats_unanswered=asked_for,
             login=lambda: relay.call(lambda: admission.another_login(ticket)),
-            entered=lambda: relay.call(lambda: admission.entered(ticket)),
+            entered=lambda: relay.call(self._enter),
         )
         ticket.control = self.control
+
+    def _enter(self) -> None:
+        self.let_in = True
+        self._services.admission.entered(self.ticket)
 
     async def run(
         self, version: CollectorVersion, backoff: LoopBackoff, host: HostHealth, push: PushListener

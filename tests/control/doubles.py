@@ -37,13 +37,14 @@ def report(started: datetime, finished: datetime, error: Failure | None = None) 
 @dataclass
 class VirtualSessions:
     """Each session lasts `length` seconds, or until it is stopped: then `finishing` seconds
-    more. With `may_end` it lasts until that is set."""
+    more. With `may_end` it lasts until that is set. `lets_in`: the server takes the login."""
 
     clock: Clock
     length: float = 1.0
     finishing: float = 0.5
     may_end: asyncio.Event | None = None
     failure: Failure | None = None
+    lets_in: bool = True
     started: list[tuple[str, float]] = field(default_factory=list)
     works: list[SessionRequest] = field(default_factory=list)
     running: dict[str, int] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class VirtualSessions:
         self.works.append(work)
         self.running[name] = 1
         self.most = max(self.most, len(self.running))
-        if self.failure is None:
+        if self.failure is None and self.lets_in:
             work.control.entered()
         stopped = await self._last(work)
         del self.running[name]

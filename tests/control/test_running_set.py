@@ -359,14 +359,48 @@ def test_collect_now_starts_at_once_and_the_interval_counts_from_there() -> None
     virtual(scenario)
 
 
-def test_collect_now_while_one_runs_waits_for_that_one() -> None:
+def test_collect_now_while_one_runs_waits_for_one_that_finds_what_has_arrived() -> None:
     async def scenario() -> None:
         world = World()
         world.declare(A)
         await asyncio.sleep(0.5)
-        await world.loops.collect_now("a")
-        assert world.clock.monotonic() == pytest.approx(1)
+        both = [world.loops.collect_now("a") for _ in range(2)]
+        assert [report.outcome for report in await asyncio.gather(*both)] == 2 * ["succeeded"]
+        assert world.starts("a") == [0, 1]
+        assert world.clock.monotonic() == pytest.approx(2)
+        await asyncio.sleep(30)
+        assert world.starts("a") == [0, 1]
+
+    virtual(scenario)
+
+
+def test_collect_now_before_the_server_lets_a_session_in_joins_it() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.sessions.lets_in = False
+        world.declare(A)
+        await asyncio.sleep(0.5)
+        assert (await world.loops.collect_now("a")).outcome is Outcome.SUCCEEDED
         assert world.starts("a") == [0]
+
+    virtual(scenario)
+
+
+@pytest.mark.parametrize("end", ["failed", "interrupted", "removed"])
+def test_collect_now_while_one_runs_that_does_not_succeed_has_its_report(end: str) -> None:
+    async def scenario() -> None:
+        world = World()
+        world.declare(A)
+        await asyncio.sleep(0.5)
+        asked = world.loops.collect_now("a")
+        if end == "failed":
+            world.sessions.failure = Failure("ConnectTimeout", "no answer")
+        elif end == "interrupted":
+            world.declare(collector("a", collect={"interval": "2m"}))
+        else:
+            world.declare()
+        report = await asked
+        assert report.outcome is (Outcome.FAILED if end == "failed" else Outcome.INTERRUPTED)
 
     virtual(scenario)
 
