@@ -24,7 +24,10 @@ from reconciler.wire.connection_limits import Limits
 from tests.collect.world import Helm, everything_to
 
 Mode = Literal["all-delete", "new-delete", "new-keep"]
-HASTY = Limits(connect=5, silence=0.5, command=5, session=60)
+HASTY = Limits(silence=1)
+"""For servers that fall silent."""
+PATIENT = Limits()
+"""A busy machine is not taken for a silent server."""
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Account:
     protocol: Literal["imap", "pop3"]
     mode: Mode = "new-keep"
     limit: int = 0
-    limits: Limits = HASTY
+    limits: Limits = PATIENT
     folders: tuple[str, ...] = ("INBOX",)
     ignores_pauses: bool = True
     user: str = "user"

@@ -14,15 +14,12 @@ from typing import Any, Literal
 import pytest
 
 from reconciler.model.outcomes import Entry, MessageState, Outcome, SessionReport
-from reconciler.wire.connection_limits import Limits
-from tests.collect.accounts import HASTY, Account, Mode
+from tests.collect.accounts import HASTY, PATIENT, Account, Mode
 from tests.servers.mailbox import KINDS, Mailbox, Poison, close
 from tests.servers.scripted import Client
 
 Protocol = Literal["imap", "pop3"]
 PROTOCOLS: list[Protocol] = ["imap", "pop3"]
-PATIENT = Limits(connect=60, silence=120, command=300, session=900)
-"""A busy machine must not be taken for a silent server: nothing here depends on a time-out."""
 
 
 def text(uid: int) -> bytes:

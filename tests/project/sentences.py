@@ -69,6 +69,7 @@ _NOT_SHOWN = {
     "would collect {0} of {1} messages, leave {2} for later, and {3}",
     "{0} and {1}",
     "{0} collector {1}",
+    "{0} {1} collectors",
     "{0}{1}\n\\ No newline at end of file\n",
 }
 """Names, texts for terminals, and what `check_words` translates with its numbers."""

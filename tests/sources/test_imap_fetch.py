@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -539,6 +540,7 @@ def test_I17_slowloris() -> None:
         client.send(b"* 1 FETCH (UID 1 BODY[] {100000}\r\n")
         while True:
             client.send(b"x")
+            time.sleep(0.01)
 
     limits = Limits(silence=1, minimum_rate=1e12)
     assert broken({BATCH: dribble}, ConnectionFailed, limits) == []
